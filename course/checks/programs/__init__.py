@@ -1,0 +1,1 @@
+"""Programs that run in a clean environment, each alone by its path; none of them may import the course."""
