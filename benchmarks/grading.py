@@ -1,0 +1,198 @@
+"""Measures `course grade`, sandbox on, against stock `nbgrader autograde`: the same submissions, the same machine.
+
+    python benchmarks/grading.py --submissions 40 --rounds 3
+
+Each round runs both commands, whole: start, every submission, gradebook. The notebook is a dozen scikit-learn cells
+whose own work takes a tenth of a second. nbgrader runs it with its own Execute and the ordinary kernel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from course.grading import notebooks, release, submissions
+
+LAB = "09_bench"
+CELLS = (
+    "%load_ext course.shipping\nimport pandas as pd\nfrom course.shipping import answers",
+    """from sklearn.datasets import make_classification
+
+X, y = make_classification(600, 8, random_state=0)
+table = pd.DataFrame(X, columns=list("abcdefgh")).assign(late=y)""",
+    "train, test = table.iloc[:400], table.iloc[400:]\ntrain.describe().round(2)",
+    """from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+columns = list("abcdefgh")
+model = make_pipeline(StandardScaler(), LogisticRegression()).fit(train[columns], train.late)""",
+    "probability = model.predict_proba(test[columns])[:, 1]\nprobability[:5].round(3)",
+    """from sklearn.metrics import roc_auc_score
+
+auc = float(roc_auc_score(test.late, probability))
+auc""",
+    """from sklearn.ensemble import RandomForestClassifier
+
+forest = RandomForestClassifier(12, random_state=0).fit(train[columns], train.late)
+forest.score(test[columns], test.late)""",
+    """from sklearn.model_selection import cross_val_score
+
+scores = cross_val_score(model, X, y, cv=4)
+scores.round(2)""",
+)
+ANSWERS = """### BEGIN SOLUTION
+answers["auc"] = auc
+answers["rate"] = float(train.late.mean())
+answers["scores"] = scores
+### END SOLUTION"""
+CHECKS = """from course.checks import Question, answer, expect
+
+question = Question("Numbers", points=100)
+
+
+@question.check(50)
+def auc():
+    \"\"\"the model ranks well\"\"\"
+    expect(answer("auc"), "auc").is_between(0.8, 1)
+
+
+### BEGIN HIDDEN TESTS
+@question.check(50, hidden=True)
+def rate():
+    \"\"\"the share of late flights is right\"\"\"
+    expect(answer("rate"), "rate").is_between(0.3, 0.7)
+
+
+### END HIDDEN TESTS
+question.result()"""
+STOCK = """
+from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, Execute, IgnorePattern, LimitOutput
+from nbgrader.preprocessors import ClearOutput, DeduplicateIds, OverwriteCells, OverwriteKernelspec, SaveAutoGrades
+from nbconvert.preprocessors import ClearMetadataPreprocessor
+
+c.Autograde.sanitize_preprocessors = [  # nbgrader's own defaults
+    ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata,
+]
+c.Autograde.autograde_preprocessors = [
+    Execute, IgnorePattern, ClearMetadataPreprocessor, LimitOutput, SaveAutoGrades, AssignLatePenalties,
+    CheckCellMetadata,
+]
+c.Application.log_level = "ERROR"
+"""
+
+
+def notebook() -> NotebookNode:
+    """The source notebook."""
+    marks = {"grade_id": "09-1-numbers", "grade": True, "locked": True, "points": 100, "schema_version": 3}
+    answer = {"grade_id": "09-1-numbers-answer", "solution": True, "schema_version": 3}
+    cells = [nbformat.v4.new_code_cell(text) for text in CELLS]
+    cells.append(nbformat.v4.new_code_cell(ANSWERS, metadata={"nbgrader": answer}))
+    cells.append(nbformat.v4.new_code_cell("table.late.value_counts()"))
+    cells.append(nbformat.v4.new_code_cell(CHECKS, metadata={"nbgrader": marks}))
+    return notebooks.normalise(nbformat.v4.new_notebook(cells=cells))
+
+
+def make_course(root: Path, count: int, *, stock: bool = False) -> None:
+    """A course with one lab, which `count` students have handed in, and a gradebook that knows the lab."""
+    repository = Path(__file__).resolve().parents[1]
+    (root / "solutions" / LAB).mkdir(parents=True)
+    notebooks.write(notebook(), root / "solutions" / LAB / "01_numbers.ipynb")
+    settings = (repository / "nbgrader_config.py").read_text(encoding="utf-8")
+    (root / "nbgrader_config.py").write_text(settings + (STOCK if stock else ""), encoding="utf-8")
+    work = root / "work"
+    work.mkdir()
+    for number in range(count):
+        mine = notebook()
+        mine.cells[0].source += f"\n# student {number}"
+        notebooks.write(mine, work / "01_numbers.ipynb")
+        submissions.submit(root, work, lab=LAB, student=f"student-{number:04}")
+    release.register(root, [LAB])
+    if not stock:  # the two start from the same state: the gradebook knows the lab
+        from course.grading import key, ledger
+
+        config = release.configuration(root).CourseDirectory
+        with ledger.Ledger(config.db_url, config.course_id) as book:
+            book.set_source(LAB, key.of_sources(root / "solutions" / LAB))
+    shutil.copytree(root / "classroom", root / "fresh")
+
+
+def run(root: Path, command: list[str]) -> tuple[float, str]:
+    """Run a command on a fresh classroom; return its time in seconds and what it printed."""
+    shutil.rmtree(root / "classroom")
+    shutil.copytree(root / "fresh", root / "classroom")
+    scripts = sysconfig.get_path("scripts")
+    env = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    started = time.perf_counter()
+    done = subprocess.run([f"{scripts}/{command[0]}", *command[1:]], cwd=root, env=env, capture_output=True, text=True)
+    seconds = time.perf_counter() - started
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return seconds, done.stdout
+
+
+def scores(root: Path) -> list[float]:
+    """What every student has in the gradebook."""
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(f"sqlite:///{root / 'classroom' / 'gradebook.db'}")
+    with engine.connect() as connection:
+        return [row[0] for row in connection.execute(sa.text("select auto_score from grade"))]
+
+
+def phases(root: Path) -> dict[str, float]:
+    """Where the time of one submission goes, in seconds: the median over all of the last run."""
+    found: dict[str, list[float]] = {}
+    for path in (root / "classroom" / "outcomes" / LAB).glob("*.json"):
+        for name, seconds in json.loads(path.read_text())["outcome"]["phases"].items():
+            found.setdefault(name, []).append(seconds)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--submissions", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-stock", action="store_true", help="only course grade")
+    parser.add_argument("--workers", type=int)
+    chosen = parser.parse_args()
+    count, ratios = chosen.submissions, []
+    workers = ["--workers", str(chosen.workers)] if chosen.workers else []
+    with tempfile.TemporaryDirectory(prefix="course-bench-") as folder:
+        ours, theirs = Path(folder, "ours"), Path(folder, "stock")
+        make_course(ours, count)
+        if not chosen.no_stock:
+            make_course(theirs, count, stock=True)
+        print(f"{count} submissions, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; submissions a minute")
+        print("round   nbgrader   course   ratio")
+        for number in range(1, chosen.rounds + 1):
+            mine, _ = run(ours, ["course", "grade", LAB, "--json", *workers])
+            assert scores(ours) == [100.0] * count, scores(ours)
+            if chosen.no_stock:
+                print(f"{number:5}   {'':8}   {60 * count / mine:6.1f}   {mine:.1f} s", flush=True)
+                continue
+            stock, _ = run(theirs, ["nbgrader", "autograde", LAB])
+            assert scores(theirs) == [100.0] * count, scores(theirs)
+            ratios.append(stock / mine)
+            print(f"{number:5}   {60 * count / stock:8.1f}   {60 * count / mine:6.1f}   {ratios[-1]:5.1f}", flush=True)
+        if ratios:
+            spread = f"{min(ratios):.1f} to {max(ratios):.1f}"
+            print(f"ratio: {statistics.median(ratios):.1f} (median), {spread}; the target is 10")
+        print("one submission, seconds: " + ", ".join(f"{name} {value:.3f}" for name, value in phases(ours).items()))
+
+
+if __name__ == "__main__":
+    main()

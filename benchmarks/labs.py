@@ -1,0 +1,263 @@
+"""Measures what grading costs beyond the cells themselves, for each solution notebook of each lab.
+
+    python benchmarks/labs.py --rounds 3
+
+Two ways through the same notebook, in processor seconds of all processes that take part: graded by the engine (both
+kernels, the sandbox, messages, the worker), and its cells one after another in one warm forked process, in an IPython
+shell without kernel or messages. What checks start of a student's is sandboxed in both. The seconds are those of a
+control group of its own where one can be made (root on Linux), else of the whole machine, which must then be quiet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import importlib
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from course import flights
+from course.grading import (
+    inside,
+    job,
+    key,
+    launcher,
+    ledger,
+    notebooks,
+    outcomes,
+    release,
+    sandbox,
+    source,
+    submissions,
+    zygote,
+)
+from course.grading.scratch import scratch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+MOST_S = 0.5  # a notebook may cost so much more than its cells
+TARGETS = {"01_python_model": (60.0, 1.5)}  # seconds, GiB: all notebooks of the lab, one submission
+SETTLE_S = 0.4  # until what was told to end has ended
+
+
+def processor_seconds() -> tuple[str, Callable[[], float]]:
+    """What is counted, and a function that counts it; this process and all that it starts belong to it."""
+    for top in (Path("/sys/fs/cgroup/cpuacct"), Path("/sys/fs/cgroup")):
+        usage = top / f"course-bench-{os.getpid()}" / ("cpuacct.usage" if top.name == "cpuacct" else "cpu.stat")
+        with contextlib.suppress(OSError):
+            usage.parent.mkdir()
+            (usage.parent / "cgroup.procs").write_text(str(os.getpid()))
+            usage.read_text()
+            return "all processes of the run (control group)", functools.partial(_read_group, usage)
+    ticks = os.sysconf("SC_CLK_TCK")
+
+    def busy() -> float:
+        numbers = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return (sum(numbers) - numbers[3] - numbers[4]) / ticks
+
+    return "the whole machine (/proc/stat)", busy
+
+
+def _read_group(usage: Path) -> float:
+    text = usage.read_text()
+    return int(text) / 1e9 if usage.name == "cpuacct.usage" else int(text.split()[1]) / 1e6
+
+
+def forget_group() -> None:
+    """Leave the control group, and remove it."""
+    for top in (Path("/sys/fs/cgroup/cpuacct"), Path("/sys/fs/cgroup")):
+        group = top / f"course-bench-{os.getpid()}"
+        if group.is_dir():
+            with contextlib.suppress(OSError):
+                (top / "cgroup.procs").write_text(str(os.getpid()))
+                group.rmdir()
+
+
+def prepare(root: Path, lab: str) -> job.Work:
+    """A submission that is the lab's solution, ready to be graded."""
+    shutil.copytree(REPOSITORY / "solutions" / lab, root / "solutions" / lab)
+    if not (root / "nbgrader_config.py").exists():
+        shutil.copyfile(REPOSITORY / "nbgrader_config.py", root / "nbgrader_config.py")
+    submissions.submit(root, root / "solutions" / lab, lab=lab, student="solution")
+    release.register(root, [lab])
+    settings = release.configuration(root).CourseDirectory
+    with ledger.Ledger(settings.db_url, settings.course_id) as book, book.transaction() as connection:
+        cells = key.load(connection, root / "solutions" / lab)
+    files = outcomes.handed_in(root / "classroom" / "submitted" / "solution" / lab).files
+    return job.Work("solution", files, cells)
+
+
+@contextlib.contextmanager
+def workplace(work: job.Work) -> Iterator[Path]:
+    """A folder with what was handed in and what the lab gives."""
+    with tempfile.TemporaryDirectory(prefix="course-work-") as top:
+        folder = Path(top, work.key.lab)
+        job.lay_out(folder, {**work.files, **work.key.given})
+        yield folder
+
+
+def graded(work: job.Work, count: Callable[[], float]) -> Iterator[tuple[str, float, job.Notebook]]:
+    """Grade notebook after notebook; yield each with its processor seconds and what became of it."""
+    with workplace(work) as folder:
+        clock = job._Clock({})
+        for book in work.key.notebooks:
+            before = count()
+            done = job._grade_notebook(work, book, folder, clock)
+            time.sleep(SETTLE_S)
+            yield book.name, count() - before, done
+
+
+def bare(work: job.Work, count: Callable[[], float]) -> Iterator[tuple[str, float]]:
+    """Run the cells of notebook after notebook, each notebook in one fork; yield the processor seconds."""
+    with workplace(work) as folder:
+        for book in work.key.notebooks:
+            path = folder / f"{book.name}.ipynb"
+            cells = [cell.source for cell in notebooks.read(path).cells if cell.cell_type == "code"]
+            before = count()
+            child = os.fork()
+            if child == 0:
+                _run_cells(cells, folder)
+            _, status = os.waitpid(child, 0)
+            time.sleep(SETTLE_S)
+            assert status == 0, f"the cells of {book.name} did not run to their end"
+            yield book.name, count() - before
+
+
+def _run_cells(cells: list[str], folder: Path) -> None:
+    """In the fork: an IPython shell, and each cell in it."""
+    code = 1
+    try:
+        os.chdir(folder)
+        os.environ.update({"COURSE_SHIPPED": str(folder / "shipped"), "COURSE_SANDBOX": "1"})
+        os.environ.pop(flights.PUBLIC_TABLES, None)
+        (folder / "shipped").mkdir(exist_ok=True)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        launcher.install()
+        from IPython.core.interactiveshell import InteractiveShell
+
+        shell = InteractiveShell.instance()
+        sys.path.insert(0, "")
+        for cell in cells:
+            shell.run_cell(cell, store_history=True)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+class Gauge(threading.Thread):
+    """Looks at the memory of a process and of all below it; shared pages count once."""
+
+    def __init__(self, top: int) -> None:
+        super().__init__(daemon=True)
+        self.top = top
+        self.highest_gib, self._stop_now = 0.0, threading.Event()
+
+    def run(self) -> None:
+        while not self._stop_now.wait(0.3):
+            kib = 0
+            for pid in _family(self.top):
+                with contextlib.suppress(OSError):
+                    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+                    kib += int(text.partition("\nPss:")[2].split()[0])
+            self.highest_gib = max(self.highest_gib, kib / 2**20)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop_now.set()
+        self.join()
+
+
+def _family(top: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    family, waiting = [], [top]
+    while waiting:
+        family.append(waiting.pop())
+        waiting += children.get(family[-1], [])
+    return family
+
+
+def measure(root: Path, work: job.Work, rounds: int, count: Callable[[], float]) -> bool:
+    """Print the rows of one lab; say whether all targets are met."""
+    engine: dict[str, list[float]] = {}
+    cells: dict[str, list[float]] = {}
+    lost = {}
+    for _ in range(rounds):
+        for name, seconds, done in graded(work, count):
+            engine.setdefault(name, []).append(seconds)
+            missing = sum(cell.points - cell.score for cell in done.cells if cell.score is not None)
+            lost[name] = f"  ({missing:g} points were not earned)" if missing else ""
+        for name, seconds in bare(work, count):
+            cells.setdefault(name, []).append(seconds)
+    met = True
+    for name, values in engine.items():
+        ours, theirs = statistics.median(values), statistics.median(cells[name])
+        extra = [one - other for one, other in zip(values, cells[name], strict=True)]
+        verdict = "" if ours - theirs <= MOST_S else "  MISSED"
+        met = met and not verdict
+        numbers = f"{ours:.2f} | {theirs:.2f} | {ours - theirs:+.2f} | {min(extra):+.2f} to {max(extra):+.2f}"
+        print(f"| {work.key.lab}/{name} | {numbers} |{verdict}{lost[name]}", flush=True)
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "course.cli", "--root", str(root), "grade", work.key.lab, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        gauge = Gauge(process.pid)
+        gauge.start()
+        process.wait()
+        took = time.perf_counter() - began
+        gauge.stop()
+    line = f"{work.key.lab}: course grade, all notebooks, in {took:.1f} s, at most {gauge.highest_gib:.2f} GiB"
+    if work.key.lab in TARGETS:
+        seconds, gib = TARGETS[work.key.lab]
+        line += f" (targets {seconds:g} s and {gib:g} GiB)"
+        met = met and took <= seconds and gauge.highest_gib <= gib
+    print(line, flush=True)
+    return met
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("labs", nargs="*", help="labs by name or number; all by default")
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    labs = [lab.name for lab in release.choose(REPOSITORY, chosen.labs or None) if source.sources(lab)]
+    sandbox.require()
+    met = True
+    with scratch(), tempfile.TemporaryDirectory(prefix="course-bench-") as root:
+        works = [prepare(Path(root), lab) for lab in labs]
+        if tables := sandbox.tables():
+            os.environ[flights.PUBLIC_TABLES] = str(tables)
+        inside.warm_up()
+        for name in zygote.WARM:
+            importlib.import_module(name)
+        os.environ.pop(flights.PUBLIC_TABLES, None)
+        what, count = processor_seconds()
+        with zygote.Zygote() as warm:
+            os.environ[zygote.ENVIRONMENT] = warm.path
+            for _ in graded(works[0], count):  # what is imported when it is first used belongs to neither
+                break
+            print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; processor seconds of {what}")
+            print("| notebook | graded | cells alone | more | spread |\n|---|---|---|---|---|")
+            try:
+                for work in works:
+                    met = measure(Path(root), work, chosen.rounds, count) and met
+            finally:
+                job._forget_zygote()
+        forget_group()
+    print(f"at most {MOST_S:g} s more a notebook: {'met' if met else 'MISSED'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""What every ring of tests shares: one thread a process, and tests that need more than Python say so.
+
+A test marked `engine`, `cluster`, `browser`, `network`, `postgresql` or `bubblewrap` is skipped, with the reason, where
+that is not there. Where it must be there, as in CI, name it: COURSE_REQUIRE=engine turns the skip into a failure.
+A test marked `exhaustive` is left out unless --all is given: of many slow ones alike, `make test` runs some.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# More threads than cores makes small models many times slower, and the tests already use every core.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+# The course's own Python, git and make, never the settings of whoever runs the tests or of the make that runs them.
+for _variable in [
+    name for name in os.environ if name.startswith(("MAKE", "MFLAGS", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX"))
+]:
+    del os.environ[_variable]
+
+
+def _answers(*command: str, seconds: float = 20) -> bool:
+    path = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
+    if (program := shutil.which(command[0], path=path)) is None:
+        return False
+    try:
+        done = subprocess.run([program, *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def _no_engine() -> str | None:
+    return None if _answers("docker", "info") else "no container engine answers (docker info)"
+
+
+def _no_cluster() -> str | None:
+    ready = _answers("kubectl", "get", "--raw", "/readyz", "--request-timeout=8s")
+    return None if ready else "no Kubernetes cluster answers (kubectl get --raw /readyz)"
+
+
+def _no_browser() -> str | None:
+    if importlib.util.find_spec("playwright") is None:
+        return "Playwright is not installed (pip install playwright)"
+    found = any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    return None if found else "there is no Chromium on the PATH"
+
+
+def _no_network() -> str | None:
+    ask = ("pip", "install", "--dry-run", "--no-cache", "--no-deps", "--reinstall", "--python", sys.executable, "wheel")
+    return None if _answers("uv", *ask, seconds=60) else "no package index answers (uv pip install)"
+
+
+def _no_postgresql() -> str | None:
+    if importlib.util.find_spec("psycopg") is None:
+        return "psycopg is not installed (make env)"
+    return None if _postgresql() else "PostgreSQL is not installed (Debian: apt-get install postgresql)"
+
+
+def _postgresql() -> Path | None:
+    """The folder with PostgreSQL's server programs, which Debian keeps off the PATH; None where there is none."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    places += map(Path, os.environ["PATH"].split(os.pathsep))
+    return next((place for place in places if (place / "initdb").exists() and (place / "postgres").exists()), None)
+
+
+def _no_bubblewrap() -> str | None:
+    return None if shutil.which("bwrap") else "bubblewrap is not installed (Debian: apt-get install bubblewrap)"
+
+
+NEEDS: dict[str, Callable[[], str | None]] = {
+    "engine": functools.cache(_no_engine),
+    "cluster": functools.cache(_no_cluster),
+    "browser": functools.cache(_no_browser),
+    "network": functools.cache(_no_network),
+    "postgresql": functools.cache(_no_postgresql),
+    "bubblewrap": functools.cache(_no_bubblewrap),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option --all."""
+    parser.addoption("--all", action="store_true", help="run also the tests that are marked exhaustive, as CI does")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is exhaustive, unless all is asked for, or a test by its name."""
+    if config.getoption("--all") or config.option.keyword or any("::" in name for name in config.args):
+        return
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("exhaustive")])
+    items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+
+
+def pytest_configure() -> None:
+    """Refuse a COURSE_REQUIRE with a typing mistake, which would require nothing."""
+    unknown = _required() - NEEDS.keys()
+    if unknown:
+        raise pytest.UsageError(f"COURSE_REQUIRE knows {', '.join(NEEDS)}; it names {', '.join(sorted(unknown))}")
+
+
+def _required() -> set[str]:
+    return {name.strip() for name in os.environ.get("COURSE_REQUIRE", "").split(",") if name.strip()}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that needs what is not here, or fail it where that is required."""
+    for name, missing in NEEDS.items():
+        if item.get_closest_marker(name) is None or (reason := missing()) is None:
+            continue
+        if name in _required():
+            pytest.fail(f"{reason}, and COURSE_REQUIRE asks for it", pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postgresql_programs() -> Path:
+    """The folder with PostgreSQL's server programs."""
+    return _postgresql()
+
+
+@pytest.fixture(scope="session")
+def built_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the course's site as `make site` builds it: once, also where several processes share the tests."""
+    place = tmp_path_factory.getbasetemp()
+    place = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "site"
+    place.mkdir(exist_ok=True)
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / "done").exists():
+            command = [sys.executable, Path(__file__).parents[1] / "site" / "build.py", place]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500)
+            assert done.returncode == 0, done.stdout + done.stderr
+            (place / "done").touch()
+    return place / "html"

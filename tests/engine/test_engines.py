@@ -1,0 +1,148 @@
+"""What a run of the grader makes on an engine, and that it goes: at the end, and after a grader that was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from course.checks import engines
+from course.checks.containers import run
+from course.checks.expectations import NotGradedHere
+from course.checks.images import Limits, build
+
+BASE = "python:3.11-slim"
+
+# another grader, in a process of its own: it says what it does, and then waits
+GRADER = """
+import sys, time
+from course.checks import engines
+from course.checks.containers import run
+from course.checks.contexts import context
+from course.checks.images import build
+
+print(engines.engine().id, flush=True)
+image = build(context("image"))
+container = run(image)
+container.start()
+print("ready", flush=True)
+if sys.argv[1] == "wait":
+    time.sleep(600)
+if sys.argv[1] == "ask":
+    time.sleep(4)
+    print(container.get("/health").status, flush=True)
+"""
+
+
+def of(api, mark: str) -> list[str]:
+    """All that carries a run's mark."""
+    label = f"{engines.MARK}={mark}"
+    found = api.containers(all=True, filters={"label": label}) + api.images(all=True, filters={"label": label})
+    return [one["Id"] for one in found + api.networks(filters={"label": label})]
+
+
+@contextlib.contextmanager
+def grader(shipped: Path, what: str):
+    """Another grader; it is killed at the end of the block."""
+    env = {**os.environ, "COURSE_SHIPPED": str(shipped)}
+    process = subprocess.Popen([sys.executable, "-c", GRADER, what], env=env, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def gone(api, mark: str, seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while of(api, mark) and time.monotonic() < deadline:
+        engines.sweep(api)
+        time.sleep(0.3)
+    return not of(api, mark)
+
+
+def test_a_run_removes_all_that_it_made(ship, api):
+    image = build(ship())
+    run(image).start()
+    mark = image.run.id
+    assert len(of(api, mark)) > 3
+    image.run.end()
+    assert of(api, mark) == []
+
+
+def test_what_a_killed_grader_left_is_removed_by_the_next(ship, tmp_path, api):
+    ship()
+    with grader(tmp_path / "shipped", "wait") as process:
+        mark = process.stdout.readline().strip()
+        assert process.stdout.readline() == "ready\n"
+        assert len(of(api, mark)) > 3
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert gone(api, mark)
+
+
+def test_a_grader_killed_in_the_middle_of_a_build_leaves_nothing(ship, tmp_path, api):
+    ship(f"FROM {BASE}\nRUN touch /one\nRUN sleep 500\n")
+    with grader(tmp_path / "shipped", "wait") as process:
+        mark = process.stdout.readline().strip()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            running = api.containers(filters={"label": f"{engines.MARK}={mark}"})
+            if any("sleep 500" in one["Command"] for one in running):
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("the build did not come to its last step")
+    assert gone(api, mark)
+
+
+def test_two_graders_at_once_leave_each_other_alone(ship, tmp_path, api):
+    context = ship()
+    with grader(tmp_path / "shipped", "ask") as process:
+        mark = process.stdout.readline().strip()
+        image = build(context)
+        assert process.stdout.readline() == "ready\n"
+        assert mark != image.run.id
+        assert run(image).get("/health").status == 200
+        engines.sweep(api)
+        image.run.end()
+        assert process.stdout.readline() == "200\n"
+        assert process.wait(60) == 0
+    assert of(api, mark) == []
+
+
+def test_what_carries_no_mark_is_not_touched(api):
+    container = api.create_container(BASE, ["true"], labels={"course.other": "1"})["Id"]
+    network = api.create_network("course-not-the-graders", internal=True)["Id"]
+    try:
+        engines.engine()
+        engines.sweep(api)
+        assert api.inspect_container(container)["Id"] == container
+        assert api.inspect_network(network)["Id"] == network
+    finally:
+        api.remove_container(container, force=True)
+        api.remove_network(network)
+
+
+def test_without_an_engine_it_is_not_graded_here(ship, monkeypatch):
+    context = ship()
+    monkeypatch.setattr(engines, "_run", None)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(NotGradedHere, match="no container engine answers"):
+        build(context, limits=Limits())
+
+
+def test_the_keeper_stands_for_the_life_of_its_grader(api):
+    mine = engines.engine()
+    assert mine.lives()
+    assert mine.id in engines._living(api)
+    mine.end()
+    assert mine.id not in engines._living(api)
+    assert engines.engine().id != mine.id

@@ -1,0 +1,169 @@
+"""`nbgrader validate` and the Validate button: the verdicts of grading, in words that a student understands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from course.grading import notebooks, release, running
+
+LAB = "01_tiny"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each starts two cold kernels
+
+
+@pytest.fixture
+def student_root(course_root):
+    """The course as a student has it: no solutions, and no gradebook."""
+    release.release(course_root)
+    originals = course_root.parent / "originals"
+    shutil.move(course_root / "solutions", originals)
+    shutil.rmtree(course_root / "classroom", ignore_errors=True)
+    return course_root
+
+
+def take(root, name, answers=None):
+    """Fill in a released notebook: some answers, or all as the solution has them."""
+    path = root / "labs" / LAB / name
+    original = notebooks.read(root.parent / "originals" / LAB / name)
+    theirs = {notebooks.grade_id(cell): cell.source for cell in original.cells if notebooks.is_a(cell, "solution")}
+    mine = theirs | (answers or {})
+    released = notebooks.read(path)
+    notebooks.write(running.with_answers(released, {key: text for key, text in mine.items() if text}), path)
+    return path
+
+
+def validate(root, path, *options):
+    command = [sys.executable, "-m", "nbgrader", "validate", *options, str(path.relative_to(root))]
+    done = subprocess.run(command, cwd=root, env=dict(os.environ), capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_right_notebook_passes_though_hidden_checks_are_not_there(student_root):
+    path = take(student_root, "01_answer.ipynb")
+    before = path.read_bytes()
+    assert "Success! Your notebook passes all the tests." in validate(student_root, path)
+    assert path.read_bytes() == before
+    assert not (student_root / "classroom").exists()
+
+
+def test_a_blank_notebook_is_told_which_questions_do_not_pass_and_why(student_root):
+    said = validate(student_root, student_root / "labs" / LAB / "01_answer.ipynb")
+    assert "2 QUESTION(S) DO NOT PASS YET" in said
+    assert "    A sum\n" in said
+    assert "A sum · 0 of 20 points, 20 more are decided by hidden checks" in said
+    assert "A file · 0 of 10 points" in said
+    assert "Partial credit" not in said
+
+
+def test_a_syntax_error_takes_one_question_and_is_named_beside_it(student_root):
+    path = take(student_root, "01_answer.ipynb", {"01-1-sum-answer": "answers['sum' = 42"})
+    said = validate(student_root, path)
+    assert "1 QUESTION(S) DO NOT PASS YET" in said
+    assert "A cell above stopped with SyntaxError" in said
+    assert "A file" not in said
+
+
+def test_points_that_are_earned_in_part_name_the_checks_that_failed(student_root):
+    wrong = "%%ship doubling.py\ndef double(number):\n    return number + 1"
+    take(student_root, "01_answer.ipynb")
+    validate(student_root, student_root / "labs" / LAB / "01_answer.ipynb")  # ships the answer that is used here
+    said = validate(student_root, take(student_root, "02_module.ipynb", {"01-2-double-answer": wrong}))
+    assert "Twice the answer · 0 of 20 points, 20 more are decided by hidden checks" in said
+    assert "✗ the answer is doubled" in said
+    assert "expected 84; got 43" in said
+
+
+def test_what_cells_do_to_their_kernel_changes_no_verdict(student_root):
+    """As in grading: the hook would pass every check that runs in the same kernel."""
+    hook = """import course.checks.question as q
+q.Question.result = lambda self: 40
+answers["sum"] = "42" """
+    said = validate(student_root, take(student_root, "01_answer.ipynb", {"01-1-sum-answer": hook}))
+    assert "1 QUESTION(S) DO NOT PASS YET" in said
+    assert "✗ the sum is a number" in said
+
+
+def test_a_kernel_that_ends_is_named_and_the_checks_still_run(student_root):
+    ends = {"01-1-file-answer": "import os\nos._exit(1)"}
+    said = validate(student_root, take(student_root, "01_answer.ipynb", ends))
+    assert "1 QUESTION(S) DO NOT PASS YET" in said
+    assert "the kernel ended while a cell ran" in said
+
+
+def test_a_copied_cell_and_a_warning_do_no_harm(student_root):
+    path = take(
+        student_root,
+        "01_answer.ipynb",
+        {"01-1-sum-answer": "import sys\nprint(1, file=sys.stderr)\nanswers['sum'] = 42"},
+    )
+    content = json.loads(path.read_text())
+    copied = next(
+        cell for cell in content["cells"] if cell["metadata"].get("nbgrader", {}).get("grade_id") == "01-1-sum"
+    )
+    content["cells"].append({**copied, "id": "copied"})
+    path.write_text(json.dumps(content))
+    assert "Success!" in validate(student_root, path)
+
+
+def test_an_edited_grade_cell_is_named(student_root):
+    path = take(student_root, "01_answer.ipynb", {"01-1-sum-answer": None})
+    path.write_text(path.read_text().replace("the sum is a number", "the sum is any number"))
+    assert "THE CONTENTS OF 1 TEST CELL(S) HAVE CHANGED" in validate(student_root, path)
+
+
+def test_the_validate_button_says_the_same(student_root, monkeypatch):
+    """The server's own handler, in a running event loop, as JupyterLab asks it."""
+    program = """
+import asyncio, json, sys
+from types import SimpleNamespace
+from nbgrader.server_extensions.validate_assignment.handlers import ValidateAssignmentHandler as Handler
+import logging
+
+class Asked(Handler):
+    def __init__(self): pass
+    settings = {"root_dir": "."}
+    log = logging.getLogger("asked")
+
+async def ask():
+    return Asked().validate_notebook(sys.argv[1])
+
+print(json.dumps(asyncio.run(ask())))
+"""
+    right = take(student_root, "01_answer.ipynb").relative_to(student_root)
+    answers = []
+    for change in (None, "the sum"):
+        if change:
+            take(student_root, "01_answer.ipynb", {"01-1-sum-answer": "answers['sum'] = 'x'"})
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(right)],
+            cwd=student_root,
+            env=dict(os.environ),
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert done.returncode == 0, done.stderr
+        answers.append(json.loads(done.stdout.splitlines()[-1]))
+    assert answers[0] == {"success": True, "value": {}}
+    (failed,) = answers[1]["value"]["failed"]
+    assert failed["source"] == "A sum"
+    assert "✗ the sum is a number" in failed["raw_error"]
+
+
+def test_a_warm_kernel_is_used_where_there_is_one(student_root, monkeypatch):
+    from course.grading import sandbox, zygote
+
+    if sandbox.why_not() is not None:
+        pytest.skip("the zygote needs Linux")
+    path = take(student_root, "01_answer.ipynb")
+    with zygote.Zygote() as warm:
+        monkeypatch.setenv(zygote.ENVIRONMENT, warm.path)
+        assert "Success!" in validate(student_root, path)
+    assert Path(path).is_file()

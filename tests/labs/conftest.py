@@ -1,0 +1,311 @@
+"""What the tests of labs share: which labs there are, their notebooks run once per session, and kept submissions.
+
+Two courses are tested: the repository itself, and a very small one under tests/fixtures on which the tools prove
+themselves. Running a lab's solution takes long, so each notebook is run once a session, whatever the number of pytest
+workers: the folder as it is after each notebook is kept and copied where it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import papermill
+import pytest
+import yaml
+from jupyter_client.provisioning import KernelProvisionerFactory
+from nbformat import NotebookNode
+
+from course.grading import notebooks, release, running, sandbox, source, zygote
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TINY = REPOSITORY / "tests" / "fixtures" / "course"
+NEEDS = {"04_docker": "engine", "05_k8s": "cluster"}  # what a lab's notebooks need to run as their author ran them
+RUN = {"stages", "blank_scores"}  # fixtures that run notebooks
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab under test: its source folder, and the folder of its kept submissions."""
+
+    folder: Path
+    submissions: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def root(self) -> Path:
+        """The course that it belongs to."""
+        return self.folder.parents[1]
+
+    @property
+    def notebooks(self) -> list[Path]:
+        return source.sources(self.folder)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One notebook of a lab: its path and its place in the order, from 0."""
+
+    lab: Lab
+    path: Path
+
+    @property
+    def place(self) -> int:
+        return self.lab.notebooks.index(self.path)
+
+    def __str__(self) -> str:
+        return f"{self.lab.name}/{self.path.stem}"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A kept submission: a YAML file in the folder `wrong` or `right` of a lab.
+
+    Attributes:
+        says: one sentence: what this person did.
+        notebook: the notebook that it is about.
+        cells: the new source of answer cells, by grade id; all others hold the solution.
+        grades: the exact points of grade cells, by grade id; all others must earn everything.
+        messages: what the rendered results must say, whatever the white space.
+    """
+
+    lab: Lab
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.lab.name}/{self.path.parent.name}/{self.path.stem}"
+
+    def load(self) -> dict[str, Any]:
+        """The file, checked.
+
+        Raises:
+            ValueError: it does not have the form above.
+        """
+        data = yaml.safe_load(self.path.read_text(encoding="utf-8"))
+        given = set(data) if isinstance(data, dict) else set()
+        if not {"says", "notebook", "cells"} <= given <= {"says", "notebook", "cells", "grades", "messages"}:
+            raise ValueError(f"{self.path}: expected says, notebook, cells and perhaps grades, messages; got {given}")
+        if not isinstance(data["cells"], dict) or not all(isinstance(text, str) for text in data["cells"].values()):
+            raise ValueError(f"{self.path}: cells is a mapping from grade id to the cell's source")
+        return {"grades": {}, "messages": [], **data}
+
+
+def _labs() -> list[Lab]:
+    ours = [Lab(folder, REPOSITORY / "tests" / "labs" / folder.name) for folder in source.labs(REPOSITORY)]
+    return ours + [Lab(folder, TINY / "submissions" / folder.name) for folder in source.labs(TINY)]
+
+
+LABS = _labs()
+CHAPTERS = [Chapter(lab, path) for lab in LABS for path in lab.notebooks]
+KEPT = [Kept(lab, path) for lab in LABS for path in sorted(lab.submissions.glob("*/*.yaml"))]
+SAMPLE = set({(kept.lab, kept.path.parent.name, kept.load()["notebook"]): kept for kept in reversed(KEPT)}.values())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each test its labs, chapters, graded cells or kept submissions.
+
+    A test that runs notebooks of a lab that needs an engine or a cluster carries that mark. Of the kept submissions
+    that run, all are `exhaustive` but the first wrong and the first right one of each notebook, and `costly` too
+    where they need an engine or a cluster.
+    """
+    runs = bool(RUN & set(metafunc.fixturenames))
+
+    def marked(value: Any, lab: Lab) -> Any:
+        marks = []
+        if runs and lab.name in NEEDS:
+            marks.append(getattr(pytest.mark, NEEDS[lab.name]))
+        if runs and isinstance(value, Kept) and value not in SAMPLE:
+            marks += [pytest.mark.exhaustive, *([pytest.mark.costly] if lab.name in NEEDS else [])]
+        return pytest.param(value, marks=marks)
+
+    if "graded" in metafunc.fixturenames:
+        cells = [
+            (chapter, notebooks.grade_id(cell))
+            for chapter in CHAPTERS
+            for cell in notebooks.read(chapter.path).cells
+            if notebooks.is_graded(cell)
+        ]
+        values = [marked(cell, cell[0].lab) for cell in cells]
+        metafunc.parametrize("graded", values, ids=[f"{chapter}/{name}" for chapter, name in cells])
+    for name, values in (("lab", LABS), ("chapter", CHAPTERS), ("kept", KEPT)):
+        if name in metafunc.fixturenames:
+            marks = [marked(value, value if name == "lab" else value.lab) for value in values]
+            metafunc.parametrize(name, marks, ids=list(map(str, values)))
+
+
+class Once:
+    """Builds a folder once per session, also when several pytest workers ask for it at the same time."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+
+    def __call__(self, name: str, build: Callable[[Path], None]) -> Path:
+        """The folder `name`, built by `build(folder)` at the first call; a failure is told to all who ask."""
+        place = self.top / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(place.with_name(f"{place.name}.lock")):
+            failed, done = place.with_name(f"{place.name}.failed"), place.with_name(f"{place.name}.done")
+            if failed.exists():
+                pytest.fail(f"{name} failed before: {failed.read_text()}", pytrace=False)
+            if not done.exists():
+                place.mkdir()
+                try:
+                    build(place)
+                except BaseException as error:
+                    failed.write_text(f"{type(error).__name__}: {error}")
+                    raise
+                done.touch()
+        return place
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+    """Build a folder once per session."""
+    base = tmp_path_factory.getbasetemp()
+    top = (base if worker_id == "master" else base.parent) / "labs"
+    top.mkdir(exist_ok=True)
+    return Once(top)
+
+
+@pytest.fixture(scope="session")
+def _zygote() -> Iterator[zygote.Zygote | None]:
+    """What kernels are forked from; None where there is no sandbox."""
+    if sandbox.why_not() is not None:
+        yield None
+        return
+    with zygote.Zygote() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _quick_kernels(
+    request: pytest.FixtureRequest, _zygote: zygote.Zygote | None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Kernels started here use one thread each and ship into the folder in which they run.
+
+    Where there is a sandbox, they are forked warm, and what checks run of a student's runs sandboxed, as when grading:
+    papermill, nbval and nbclient all start them through jupyter_client, which is told whom to ask. It remembers that,
+    so it is made to forget before other tests start kernels. A lab that needs an engine or a cluster has ordinary
+    kernels, for nothing that is confined reaches those.
+    """
+    KernelProvisionerFactory.clear_instance()
+    for key, value in running.SINGLE_THREADED.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.delenv("COURSE_SHIPPED", raising=False)
+    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    if _zygote is not None:
+        monkeypatch.setenv("COURSE_SANDBOX", "1")
+        if not any(map(request.node.get_closest_marker, NEEDS.values())):
+            monkeypatch.setenv(zygote.ENVIRONMENT, _zygote.path)
+            monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "course-warm")
+    yield
+    KernelProvisionerFactory.clear_instance()
+
+
+class Stages:
+    """A lab's folder after some of its solution notebooks have run, and the notebooks as they ran."""
+
+    def __init__(self, once: Once) -> None:
+        self.once = once
+
+    def folder(self, lab: Lab, count: int) -> Path:
+        """The folder after the first `count` notebooks; do not change it, copy it."""
+        return self._stage(lab, count) / lab.name
+
+    def ran(self, chapter: Chapter) -> NotebookNode:
+        """A solution notebook with the outputs that papermill stored."""
+        return notebooks.read(self._stage(chapter.lab, chapter.place + 1) / chapter.path.name)
+
+    def copy(self, lab: Lab, count: int, target: Path) -> Path:
+        """A copy of :meth:`folder` to work in."""
+        return Path(shutil.copytree(self.folder(lab, count), target / lab.name, symlinks=True))
+
+    def _stage(self, lab: Lab, count: int) -> Path:
+        key = f"{lab.name}-{count}"
+        if count == 0:
+            return self.once(key, lambda place: running.clean_copy(lab.folder, place / lab.name))
+        before = self.folder(lab, count - 1)
+
+        def build(place: Path) -> None:
+            folder = shutil.copytree(before, place / lab.name, symlinks=True)
+            path = lab.notebooks[count - 1]
+            papermill.execute_notebook(
+                path, place / path.name, cwd=folder, kernel_name="python3", progress_bar=False, log_output=False
+            )
+
+        return self.once(key, build)
+
+
+@pytest.fixture(scope="session")
+def labs() -> list[Lab]:
+    """All labs under test."""
+    return LABS
+
+
+@pytest.fixture(scope="session")
+def stages(once: Once) -> Stages:
+    """Lab folders with the solution run up to some notebook."""
+    return Stages(once)
+
+
+@pytest.fixture(scope="session")
+def released(once: Once) -> Callable[[Lab], Path]:
+    """A fresh release of a lab, made outside the repository and without a gradebook."""
+
+    def of(lab: Lab) -> Path:
+        def build(place: Path) -> None:
+            root = place / "root"
+            shutil.copytree(lab.folder, root / "solutions" / lab.name)
+            shutil.copyfile(REPOSITORY / "nbgrader_config.py", root / "nbgrader_config.py")
+            release.generate(root, lab.name, place / "labs")
+
+        return once(f"{lab.name}-released", build) / "labs" / lab.name
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def blank_scores(once: Once, released: Callable[[Lab], Path]) -> Callable[[Lab], dict[str, Any]]:
+    """What the untouched release earns, with the hidden tests put back: grade id → score, text."""
+
+    def of(lab: Lab) -> dict[str, Any]:
+        def build(place: Path) -> None:
+            folder = running.clean_copy(released(lab), place / lab.name)
+            scores: dict[str, Any] = {}
+            for path in lab.notebooks:
+                blank = notebooks.read(released(lab) / path.name)
+                full = running.with_hidden_tests(blank, notebooks.read(path))
+                done = running.execute(full, folder, allow_errors=True)
+                for cell in running.judged(done):
+                    scores[cell.grade_id] = {"score": cell.judgement.score, "text": cell.judgement.text}
+            (place / "scores.json").write_text(json.dumps(scores))
+
+        return json.loads((once(f"{lab.name}-blank", build) / "scores.json").read_text())
+
+    return of
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The environment of a child process."""
+    return dict(os.environ)

@@ -1,0 +1,67 @@
+"""Each solution runs from end to end in papermill, in a clean folder, and its stored outputs are true."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course.grading import notebooks, source
+
+SANITISE = Path(__file__).with_name("nbval_sanitize.cfg")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first to ask runs the notebooks before it, too
+
+
+def test_a_solution_runs_from_end_to_end(chapter, stages):
+    ran = stages.ran(chapter)
+    assert [cell.id for cell in ran.cells if cell.cell_type == "code" and cell.execution_count is None] == []
+
+
+def test_a_solution_agrees_with_its_stored_outputs(chapter, stages, tmp_path, environment):
+    folder = stages.copy(chapter.lab, chapter.place, tmp_path)
+    notebook = notebooks.read(chapter.path)
+    for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
+        cell.execution_count = number  # which the normal form leaves out, and by which nbval knows that a cell was run
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    nbformat.write(notebook, folder / chapter.path.name)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-c", str(tmp_path / "pytest.ini")]
+    command += ["--nbval-sanitize-with", str(SANITISE), "--nbval-cell-timeout", "180", "--tb=short", "-q"]
+    command += ["-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:timeout", chapter.path.name]
+    environment.pop("PYTEST_ADDOPTS", None)
+    environment["COURSE_PROGRESS"] = "off"  # nbval does not know that a cell can clear its output
+    with tempfile.TemporaryDirectory(prefix="nbval-", ignore_cleanup_errors=True) as short:  # nbval kills its kernels,
+        Path(short).chmod(0o755)  # and what they had there would stay
+        environment["TMPDIR"] = short
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)[-8000:]
+
+
+def test_a_solution_has_outputs_to_compare(chapter):
+    cells = [cell for cell in notebooks.read(chapter.path).cells if notebooks.is_graded(cell)]
+    without = [notebooks.grade_id(cell) for cell in cells if not cell.outputs]
+    assert without == [], "run: course execute " + str(chapter.path)
+
+
+def test_a_stored_output_holds_no_place_of_the_machine_that_made_it(chapter):
+    outputs = [cell.outputs for cell in notebooks.read(chapter.path).cells if cell.cell_type == "code"]
+    text = json.dumps(outputs)
+    found = re.findall(r"(?:/tmp/|/home/|/root/|/Users/|[A-Z]:\\\\)[^\s\"']*| at 0x[0-9a-f]{6,}", text)
+    assert found == []
+
+
+def test_a_lab_is_worth_100_points(lab):
+    assert sum(source.points(notebooks.read(path)) for path in lab.notebooks) == source.LAB_POINTS
+
+
+def test_a_lab_has_no_problem_that_release_would_refuse(lab):
+    assert [str(problem) for problem in source.problems(lab.folder)] == []

@@ -1,0 +1,78 @@
+"""Kept submissions: what real people hand in, each with its exact points and the messages that it should show.
+
+To add one, copy a file in `wrong/` or `right/` of a lab; docs/authoring.md describes its form.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from course.grading import notebooks, running
+
+WRONG_PER_LAB = 6
+RIGHT_PER_LAB = 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # the first to ask runs the notebooks before it, too
+def test_a_kept_submission_earns_exactly_its_points(kept, stages, tmp_path, monkeypatch):
+    """As when grading, the notebook's own cells have no cluster; grade cells have."""
+    monkeypatch.setenv("COURSE_LIVE", "off")
+    case = kept.load()
+    path = _notebook(kept, case)
+    folder = stages.copy(kept.lab, kept.lab.notebooks.index(path), tmp_path)
+    submitted = _from_the_first_change(running.with_answers(notebooks.read(path), case["cells"]), case["cells"])
+    judged = running.judged(running.execute(submitted, folder, allow_errors=True))
+    assert judged
+    report = "\n".join(cell.judgement.text for cell in judged)
+    expected = {cell.grade_id: cell.judgement.points for cell in judged} | case["grades"]
+    assert {cell.grade_id: cell.judgement.score for cell in judged} == expected, report
+    missing = [text for text in case["messages"] if _plain(text) not in _plain(report)]
+    assert missing == [], report
+
+
+def test_a_kept_submission_names_cells_that_exist_and_says_what_it_is_about(kept):
+    case = kept.load()
+    original = notebooks.read(_notebook(kept, case))
+    answers = {notebooks.grade_id(cell) for cell in original.cells if notebooks.is_a(cell, "solution")}
+    worth = {notebooks.grade_id(c): c.metadata.nbgrader.points for c in original.cells if notebooks.is_graded(c)}
+    assert set(case["cells"]) <= answers
+    assert set(case["grades"]) <= set(worth)
+    assert len(str(case["says"]).split()) >= 3
+    if kept.path.parent.name == "right":
+        assert case["grades"] == {}, "a right answer earns all points"
+    else:
+        assert any(case["grades"][name] < worth[name] for name in case["grades"]), "a wrong answer loses some points"
+        assert case["messages"], "a wrong answer shows a message"
+
+
+def test_a_lab_keeps_enough_wrong_and_right_submissions(lab):
+    if "fixtures" in lab.submissions.parts:
+        wrong, right = 1, 1  # the very small lab
+    else:
+        wrong, right = WRONG_PER_LAB, RIGHT_PER_LAB
+    assert len(list(lab.submissions.glob("wrong/*.yaml"))) >= wrong
+    assert len(list(lab.submissions.glob("right/*.yaml"))) >= right
+
+
+def _notebook(kept, case):
+    found = [path for path in kept.lab.notebooks if path.stem == str(case["notebook"]).removesuffix(".ipynb")]
+    assert found, f"{kept}: there is no notebook {case['notebook']!r}"
+    return found[0]
+
+
+def _from_the_first_change(notebook, changed):
+    """The notebook without the grade cells above the first changed answer: there it is the solution, which earns all.
+
+    The cells below the last grade cell are left out, too.
+    """
+    names = [notebooks.grade_id(cell) for cell in notebook.cells]
+    first = min(names.index(name) for name in changed)
+    last = max(place for place, cell in enumerate(notebook.cells) if notebooks.is_graded(cell))
+    kept = enumerate(notebook.cells[: last + 1])
+    notebook.cells = [cell for place, cell in kept if place > first or not notebooks.is_graded(cell)]
+    return notebook
+
+
+def _plain(text: str) -> str:
+    return " ".join(str(text).split())

@@ -1,0 +1,251 @@
+"""course.checks.question: checks run in order, depend on one another, and end in one of five outcomes."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import pytest
+
+from course.checks import CheckFailed, Outcome, Question, Unmet, expect, fail, not_graded_here, summary
+from course.checks.question import MIME
+
+
+def question_with(function, **options) -> Question:
+    question = Question("A question", points=2)
+    question.check(2, title="it holds", **options)(function)
+    return question
+
+
+def only(question: Question):
+    return question.result().checks[0]
+
+
+def test_a_check_that_returns_passes_and_earns_its_points():
+    record = only(question_with(lambda: None))
+    assert (record.outcome, record.points, record.worth) == (Outcome.PASS, 2, 2)
+
+
+def test_a_check_that_fails_says_why_beside_what_was_expected():
+    def check():
+        fail("it is wrong", expected=1, actual=2, hint="look again")
+
+    record = only(question_with(check))
+    assert (record.outcome, record.points) == (Outcome.FAIL, 0)
+    assert (record.reason, record.expected, record.actual, record.hint) == ("it is wrong", "1", "2", "look again")
+
+
+def test_a_failure_without_a_hint_shows_the_hint_of_its_check():
+    assert only(question_with(lambda: fail("no"), hint="try noon")).hint == "try noon"
+    assert only(question_with(lambda: fail("no", hint="mine"), hint="try noon")).hint == "mine"
+
+
+@pytest.mark.parametrize(("error", "reason"), [(AssertionError("1 is not 2"), "1 is not 2"), (AssertionError(), "it")])
+def test_a_plain_assertion_is_a_failure_of_the_student(error, reason):
+    def check():
+        raise error
+
+    record = only(question_with(check))
+    assert record.outcome is Outcome.FAIL
+    assert record.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), ZeroDivisionError(), ValueError("bad"), RecursionError()])
+def test_any_other_error_is_the_graders_fault_and_goes_to_a_person(error):
+    def check():
+        raise error
+
+    result = question_with(check).result()
+    assert result.checks[0].outcome is Outcome.ERROR
+    assert result.checks[0].points == 0
+    assert type(error).__name__ in result.checks[0].actual
+    assert result.needs_person
+
+
+def test_what_cannot_be_judged_here_goes_to_a_person():
+    result = question_with(lambda: not_graded_here("no container engine answers")).result()
+    assert result.checks[0].outcome is Outcome.UNGRADED
+    assert "no container engine answers" in result.checks[0].reason
+    assert result.needs_person
+
+
+@pytest.mark.parametrize("how", ["fail", "error", "ungraded", "skip"])
+def test_a_check_is_skipped_when_one_that_it_needs_did_not_pass(how):
+    question = Question("A question", points=3)
+    ends = {"fail": lambda: fail("no"), "error": lambda: 1 / 0, "ungraded": lambda: not_graded_here("no"), "skip": None}
+    if how == "skip":
+        zero = question.check(title="zero")(lambda: fail("no"))
+        first = question.check(1, title="one", needs=zero)(lambda: None)
+    else:
+        first = question.check(1, title="one")(ends[how])
+    question.check(2, title="two", needs=(first,))(lambda: pytest.fail("it ran"))
+    record = question.result().checks[-1]
+    assert record.outcome is Outcome.SKIP
+    assert record.reason == "not run: it needs “one”"
+    assert record.points == 0
+
+
+def test_a_check_runs_when_all_that_it_needs_passed():
+    question = Question("A question", points=3)
+    one = question.check(1, title="one")(lambda: None)
+    two = question.check(1, title="two")(lambda: None)
+    question.check(1, title="three", needs=(one, two))(lambda: None)
+    assert question.result().score == 3
+
+
+def test_something_that_several_checks_need_is_told_once_and_they_are_skipped():
+    def unmet():
+        raise Unmet("features.py can be imported", "line 7: NameError", hint="import it")
+
+    question = Question("A question", points=3)
+    question.check(1, title="one")(unmet)
+    question.check(2, title="two")(unmet)
+    lines = [(record.title, record.outcome, record.worth) for record in question.result().checks]
+    assert lines == [
+        ("features.py can be imported", "fail", 0),
+        ("one", "skip", 1),
+        ("two", "skip", 2),
+    ]
+
+
+def test_a_hidden_check_tells_only_its_title_its_outcome_and_its_hint():
+    def check():
+        fail("the secret row 7", expected="secret", actual="guess", hint="try noon")
+
+    record = only(question_with(check, hidden=True)).to_dict()
+    assert record == {
+        "name": "check",
+        "title": "it holds",
+        "outcome": "fail",
+        "points": 0,
+        "worth": 2,
+        "hidden": True,
+        "hint": "try noon",
+    }
+
+
+def test_a_hidden_check_that_breaks_or_lacks_something_does_not_tell_its_data():
+    def broken():
+        raise ValueError("the secret row 7")
+
+    def unmet():
+        raise Unmet("features.py answers", "the secret row 7", actual="the secret row 7")
+
+    for check in (broken, unmet):
+        assert "secret" not in json.dumps(question_with(check, hidden=True).result().to_dict())
+
+
+def test_hidden_points_are_told_where_the_hidden_checks_are_absent():
+    question = Question("A question", points=5)
+    question.check(3, title="one")(lambda: None)
+    result = question.result()
+    assert (result.score, result.visible, result.points) == (3, 3, 5)
+    assert result.to_dict()["hidden_points"] == 2
+    assert "3 of 3 points, 2 more are decided by hidden checks" in result.to_text()
+
+
+def test_points_need_not_be_whole_and_add_up_without_crumbs():
+    question = Question("A question", points=0.3)
+    for name in ("one", "two", "three"):
+        question.check(0.1, title=name)(lambda: None)
+    result = question.result()
+    assert result.score == 0.3
+    assert repr(result) == "0.3"
+    assert repr(question_with(lambda: None).result()) == "2"
+
+
+def test_the_value_of_a_grade_cell_is_its_score_in_every_form():
+    result = question_with(lambda: None).result()
+    bundle = result._repr_mimebundle_()
+    assert bundle["text/plain"] == "2"
+    assert "<table" in bundle["text/html"]
+    assert bundle[MIME] == json.loads(json.dumps(result.to_dict()))
+    assert bundle[MIME]["version"] == 1
+
+
+def test_validate_shows_all_points_when_every_visible_check_passed(monkeypatch):
+    monkeypatch.setenv("NBGRADER_VALIDATING", "1")
+    question = Question("A question", points=5)
+    question.check(3, title="one")(lambda: None)
+    assert repr(question.result()) == "5"
+    assert repr(question_with(lambda: fail("no")).result()) == "0"
+
+
+def test_warnings_and_prints_of_a_check_cost_nothing_and_are_not_shown(capfd):
+    def check():
+        warnings.warn("careful", stacklevel=1)
+        print("noise")
+
+    assert question_with(check).result().score == 2
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_title_is_the_first_line_of_the_docstring():
+    question = Question("A question", points=1)
+
+    @question.check(points=1)
+    def keeps_the_order():
+        """every flight keeps its place
+
+        More for the author.
+        """
+
+    record = question.result().checks[0]
+    assert (record.title, record.name) == ("every flight keeps its place", "keeps_the_order")
+
+
+def test_asking_twice_runs_the_checks_again():
+    outcomes = iter([True, False])
+    question = question_with(lambda: expect(next(outcomes)).is_true())
+    assert [question.result().score, question.result().score] == [2, 0]
+
+
+@pytest.mark.parametrize("points", [0, -1, float("nan")])
+def test_a_question_without_points_is_refused(points):
+    with pytest.raises(ValueError, match="more than 0 points"):
+        Question("A question", points=points)
+
+
+def test_checks_that_are_made_wrongly_are_refused():
+    question = Question("A question", points=2)
+    question.check(1, title="one")(lambda: None)
+    with pytest.raises(ValueError, match="needs a docstring"):
+        question.check(1)(lambda: None)
+    with pytest.raises(ValueError, match="two checks"):
+        question.check(1, title="one")(lambda: None)
+    with pytest.raises(ValueError, match="cannot be worth -1"):
+        question.check(-1, title="two")(lambda: None)
+    with pytest.raises(ValueError, match="does not stand above it"):
+        question.check(1, title="two", needs=lambda: None)(lambda: None)
+
+
+def test_checks_worth_more_than_the_question_are_refused():
+    question = Question("A question", points=2)
+    question.check(3, title="one")(lambda: None)
+    with pytest.raises(ValueError, match="are worth 3 points, the question 2"):
+        question.result()
+
+
+def test_progress_outside_of_a_notebook_shows_nothing(capfd):
+    question = Question("A question", points=1)
+
+    @question.check(1, title="one")
+    def slow():
+        with question.progress("12 variants") as step:
+            step("variant 1")
+
+    assert question.result().score == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_summary_has_a_line_for_each_question():
+    question = Question("A question of the summary", points=2)
+    question.check(2, title="one")(lambda: None)
+    question.result()
+    assert "A question of the summary" in repr(summary())
+    assert "A question of the summary" in summary()._repr_html_()
+
+
+def test_a_failed_check_is_an_exception_with_its_parts():
+    error = CheckFailed("no", expected="1", actual="2", hint="look")
+    assert (str(error), error.expected, error.actual, error.hint) == ("no", "1", "2", "look")
