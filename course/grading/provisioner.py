@@ -6,10 +6,12 @@ JUPYTER_DEFAULT_PROVISIONER_NAME names it, or a kernel specification does. COURS
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import queue
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -29,6 +31,7 @@ from course.grading.watch import Limits
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 MAX_QUEUE = 32
+LISTENS_S = 60.0  # the longest that a kernel may take until it listens
 
 
 class WarmProvisioner(LocalProvisioner):
@@ -70,6 +73,16 @@ class WarmProvisioner(LocalProvisioner):
         self.pid = self.process.pid
         return self.connection_info
 
+    async def post_launch(self, **kwargs: Any) -> None:
+        """Wait until the kernel listens, so that who connects need not try again; return also when it ends before that."""
+        await super().post_launch(**kwargs)
+        deadline = time.monotonic() + LISTENS_S
+        for port in self.parent.ports if self.parent is not None else ():
+            while not _listens(f"{self.parent.ip}-{port}"):
+                if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
+                    return
+                await asyncio.sleep(0.005)
+
     async def wait(self) -> int | None:
         """Wait for the end without polling: a killed fork ends at once."""
         if self.process is None:
@@ -96,6 +109,13 @@ class WarmProvisioner(LocalProvisioner):
         if self._sockets is not None:
             processes.remove(self._sockets)
             self._sockets = None
+
+
+def _listens(path: str) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as one:
+        one.connect(path)
+        return True
+    return False
 
 
 class WarmKernelClient(AsyncKernelClient):
@@ -143,9 +163,14 @@ class WarmKernelManager(AsyncKernelManager):
     client_factory = Type(WarmKernelClient).tag(config=True)
 
     def client(self, **kwargs: Any) -> WarmKernelClient:
-        """A client that takes no message, and no queue of messages, so large that a kernel could fill our memory."""
+        """A client that no kernel can harm.
+
+        It takes no message, and no queue of messages, so large that they fill our memory. It connects once, before any
+        cell has run, and never again: by then a student's cell may have put links to other sockets where its own were.
+        """
         self.context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self.context.setsockopt(zmq.RCVHWM, MAX_QUEUE)
+        self.context.setsockopt(zmq.RECONNECT_IVL, -1)
         return super().client(**kwargs)
 
     @property
