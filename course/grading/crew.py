@@ -62,21 +62,23 @@ class Crew:
         self._lifeline: Any = None  # workers end when it is closed
 
     def __enter__(self) -> Crew:
-        self._scratch.enter_context(scratch())
-        if self.cluster:
-            self._client = _client(self.cluster)
-            self.width = max(1, sum(self._client.nthreads().values()))
-        elif self.warm:
-            self._zygote = zygote.Zygote(wait=False)  # it gets warm while there is other work
+        with contextlib.ExitStack() as begun:
+            begun.enter_context(scratch())
+            if self.cluster:
+                self._client = _client(self.cluster)
+                self.width = max(1, sum(self._client.nthreads().values()))
+            elif self.warm:
+                self._zygote = zygote.Zygote(wait=False)  # it gets warm while there is other work
+            self._scratch = begun.pop_all()  # whatever fails above, the folder goes at once
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._stop(now=kind is not None)
-        if self._client is not None:
-            self._client.close()
-        if self._zygote is not None:
-            self._zygote.close()
-        self._scratch.close()
+        with self._scratch:
+            self._stop(now=kind is not None)
+            if self._client is not None:
+                self._client.close()
+            if self._zygote is not None:
+                self._zygote.close()
 
     def outcomes(self, works: Iterable[Work]) -> Iterator[tuple[Work, Outcome]]:
         """Grade all; yield each as soon as it is done, in no particular order.

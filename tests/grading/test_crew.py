@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -144,8 +145,11 @@ with crew.Crew(2, grade=grade, warm=False) as them:
 
 
 def test_a_cluster_that_is_not_there_is_named():
+    before = tempfile.gettempdir()
     with (
         pytest.raises(crew.CrewError, match=r"dask\.distributed|no Dask scheduler"),
         crew.Crew(cluster="tcp://127.0.0.1:1"),
     ):
         pass
+    assert tempfile.gettempdir() == before
+    assert list(Path(before).glob(f"course-run-{os.getpid()}-*")) == []
