@@ -74,7 +74,7 @@ class WarmProvisioner(LocalProvisioner):
         return self.connection_info
 
     async def post_launch(self, **kwargs: Any) -> None:
-        """Wait until the kernel listens, so that who connects need not try again; return also when it ends before that."""
+        """Wait until the kernel listens or has ended, so that who connects need not try again."""
         await super().post_launch(**kwargs)
         deadline = time.monotonic() + LISTENS_S
         for port in self.parent.ports if self.parent is not None else ():
