@@ -88,14 +88,19 @@ def execute(
     owner = folder.stat().st_uid
     if settings.sandboxed:
         sandbox.give(folder, sandbox.uid(folder))
-    desk = Path(tempfile.mkdtemp(prefix="course-grader-"))  # nothing of the student's can shadow a module here
+    desk = Path(tempfile.mkdtemp(prefix="course-grader-"))
+    start, scratch = desk / "lab", desk / "tmp"  # nothing of the student's can shadow a module at the start
     try:
+        start.mkdir()
+        scratch.mkdir()
         for name, data in (given or {}).items():
-            path = desk / name
+            path = start / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         notes: list[str] = []
-        asyncio.run(_execute(nb, folder, desk, settings, _grader_environment(folder, settings, grader_env), notes))
+        # the trusted kernel is killed at its end: what it leaves goes with the desk
+        env = {**_grader_environment(folder, settings, grader_env), "TMPDIR": str(scratch)}
+        asyncio.run(_execute(nb, folder, start, settings, env, notes))
         return notes
     finally:
         processes.remove(desk)
@@ -123,7 +128,7 @@ def _grader_environment(folder: Path, settings: Settings, more: Mapping[str, str
 
 
 async def _execute(
-    nb: NotebookNode, folder: Path, desk: Path, settings: Settings, env: dict[str, str], notes: list[str]
+    nb: NotebookNode, folder: Path, start: Path, settings: Settings, env: dict[str, str], notes: list[str]
 ) -> None:
     graded = [notebooks.is_graded(cell) for cell in nb.cells]
 
@@ -132,7 +137,7 @@ async def _execute(
 
     manager = WarmKernelManager(sandboxed=settings.sandboxed, limits=settings.limits)
     student = _Side(nb, [not mark for mark in graded], folder, manager, settings, None, tell)
-    grader = _Side(nb, graded, desk, WarmKernelManager(), _FOR_GRADERS, env, tell)
+    grader = _Side(nb, graded, start, WarmKernelManager(), _FOR_GRADERS, env, tell)
     async with student, grader:
         await asyncio.gather(student.start(), *([grader.start()] if any(graded) else []))
         for index, cell in enumerate(nb.cells):

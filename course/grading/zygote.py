@@ -301,6 +301,7 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         os.environ.clear()
         os.environ.update(env)
         time.tzset()
+        tempfile.tempdir = None  # the zygote's own is remembered
         getattr(inside, kind)(arguments)
         os._exit(0)
 
