@@ -206,7 +206,7 @@ class Arena:
     def unprotected(self, cells: list[str], *, question: str = QUESTION, after=()) -> Graded:
         """Run everything in one ordinary kernel, as nbgrader does."""
         nb, folder = self.notebook(cells, question, list(after)), self.folder()
-        secret = {**os.environ, "COURSE_TEST_SECRET": f"{CANARY}-environment"}
+        secret = {**os.environ, "COURSE_TEST_SECRET": f"{CANARY}-environment", "TMPDIR": str(folder)}
         side = _Side(
             nb, [True] * len(nb.cells), folder, WarmKernelManager(), Settings(cell_s=60), secret, lambda *_: None
         )
