@@ -11,7 +11,7 @@ from course.grading import release, source
 NAME = "course-student.zip"
 TOP = "course"  # the folder that the zip unpacks to
 TIME = (2020, 1, 1, 0, 0, 0)  # of every file, so that equal contents give equal bytes
-FOLDERS = ("labs", "course", "env_setup", ".devcontainer", "binder")
+FOLDERS = ("labs", "course", "env_setup", "docs", ".devcontainer")
 FILES = (
     "README.md",
     "LICENSE",
@@ -20,9 +20,8 @@ FILES = (
     "requirements.lock",
     "environment.yml",
     "CHANGELOG.md",
-    "docs/students.md",
-    "docs/map.svg",
     "nbgrader_config.py",
+    "postBuild",
 )
 # Of course/grading students get what `course check` and `nbgrader validate` need; the rest is for instructors.
 GRADING_FOR_STUDENTS = ("__init__.py", "notebooks.py", "records.py", "running.py", "source.py", "validate.py")

@@ -219,7 +219,7 @@ def _client(address: str) -> Any:
     try:
         from dask.distributed import Client
     except ModuleNotFoundError:
-        raise CrewError("grading on a cluster needs dask.distributed: uv pip install distributed") from None
+        raise CrewError("grading on a cluster needs dask.distributed, which make env installs") from None
     try:
         return Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

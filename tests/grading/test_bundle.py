@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,15 @@ def test_of_the_real_labs_too_nothing_secret_is_in_the_files_of_the_zip():
         most = {name: 3 if name.startswith("course/") else 0 for name in files_now}
         leaks = {name: found & hidden for name, found in files_now.items() if len(found & hidden) > most[name]}
         assert leaks == {}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/students.md", "env_setup/index.md", "env_setup/cluster.md"])
+def test_what_a_student_reads_leads_to_files_that_are_in_the_zip(page):
+    inside = bundle.contents(REPOSITORY)
+    places = [link.partition("#")[0] for link in re.findall(r"\]\(([^):]+)\)", inside[page].read_text("utf-8"))]
+    assert places
+    named = {os.path.normpath(Path(page).parent / place) for place in places if place}
+    assert named - set(inside) == set()
 
 
 def test_the_same_contents_give_the_same_bytes(full_root, tmp_path):
