@@ -21,7 +21,7 @@ def test_a_kept_submission_earns_exactly_its_points(kept, stages, tmp_path, monk
     case = kept.load()
     path = _notebook(kept, case)
     folder = stages.copy(kept.lab, kept.lab.notebooks.index(path), tmp_path)
-    submitted = _from_the_first_change(running.with_answers(notebooks.read(path), case["cells"]), case["cells"])
+    submitted = _what_it_reaches(running.with_answers(notebooks.read(path), case["cells"]), case)
     judged = running.judged(running.execute(submitted, folder, allow_errors=True))
     assert judged
     report = "\n".join(cell.judgement.text for cell in judged)
@@ -61,16 +61,18 @@ def _notebook(kept, case):
     return found[0]
 
 
-def _from_the_first_change(notebook, changed):
-    """The notebook without the grade cells above the first changed answer: there it is the solution, which earns all.
+def _what_it_reaches(notebook, case):
+    """The notebook up to the last grade cell that judges a changed answer or loses points.
 
-    The cells below the last grade cell are left out, too.
+    Without the grade cells above the first changed answer, too: what they judge is the solution's.
     """
     names = [notebooks.grade_id(cell) for cell in notebook.cells]
-    first = min(names.index(name) for name in changed)
-    last = max(place for place, cell in enumerate(notebook.cells) if notebooks.is_graded(cell))
+    graded = [place for place, cell in enumerate(notebook.cells) if notebooks.is_graded(cell)]
+    changed = [names.index(name) for name in case["cells"]]
+    judging = [min((place for place in graded if place > answer), default=answer) for answer in changed]
+    last = max([*judging, *(names.index(name) for name in case["grades"])])
     kept = enumerate(notebook.cells[: last + 1])
-    notebook.cells = [cell for place, cell in kept if place > first or not notebooks.is_graded(cell)]
+    notebook.cells = [cell for place, cell in kept if place > min(changed) or place not in graded]
     return notebook
 
 
