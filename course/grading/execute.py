@@ -53,7 +53,7 @@ class Settings:
 
 
 _FOR_STUDENTS = Settings()
-_FOR_GRADERS = Settings(cell_s=120, notebook_s=900)
+_FOR_GRADERS = Settings(cell_s=400, notebook_s=1800)  # an image has 300 seconds to be built
 
 
 def execute(
