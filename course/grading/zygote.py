@@ -8,6 +8,7 @@ end of a control socket, and when that closes, all that the request started is k
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -44,6 +45,8 @@ WARM = (
 )
 _MAX_REQUEST = 1 << 18
 _MAX_DESCRIPTORS = 16
+_LARGE = 2 << 20
+_MADV_COLLAPSE = 25
 
 
 class ZygoteError(RuntimeError):
@@ -261,6 +264,7 @@ def _serve(path: str, ready: int) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     gc.collect()
     gc.freeze()
+    _use_large_pages()
     os.write(ready, b"!")
     os.close(ready)
     while True:
@@ -269,6 +273,17 @@ def _serve(path: str, ready: int) -> NoReturn:
             if os.fork() == 0:
                 listener.close()
                 _answer(connection)
+
+
+def _use_large_pages() -> None:
+    """Put the heap into pages of 2 MiB, whose tables a fork copies in less time. A kernel before Linux 6.1 refuses."""
+    madvise = ctypes.CDLL(None).madvise
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, rights, _, _, inode, *_ = line.split()
+        start, end = (int(number, 16) for number in place.split("-"))
+        start, end = -(-start // _LARGE) * _LARGE, end // _LARGE * _LARGE
+        if rights == "rw-p" and inode == "0" and start < end:
+            madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_COLLAPSE)
 
 
 def _answer(connection: socket.socket) -> NoReturn:

@@ -5,6 +5,9 @@ To add one, copy a file in `wrong/` or `right/` of a lab; docs/authoring.md desc
 
 from __future__ import annotations
 
+import ast
+import re
+
 import pytest
 
 from course.grading import notebooks, running
@@ -64,16 +67,49 @@ def _notebook(kept, case):
 def _what_it_reaches(notebook, case):
     """The notebook up to the last grade cell that judges a changed answer or loses points.
 
-    Without the grade cells above the first changed answer, too: what they judge is the solution's.
+    Without the grade cells above the first changed answer, for what they judge is the solution's, and without cells
+    that only show something.
     """
     names = [notebooks.grade_id(cell) for cell in notebook.cells]
     graded = [place for place, cell in enumerate(notebook.cells) if notebooks.is_graded(cell)]
     changed = [names.index(name) for name in case["cells"]]
     judging = [min((place for place in graded if place > answer), default=answer) for answer in changed]
     last = max([*judging, *(names.index(name) for name in case["grades"])])
-    kept = enumerate(notebook.cells[: last + 1])
-    notebook.cells = [cell for place, cell in kept if place > min(changed) or place not in graded]
+    kept, used = [], set()
+    for place in range(last, -1, -1):
+        cell = notebook.cells[place]
+        if cell.cell_type != "code" or (place in graded and place < min(changed)):
+            continue
+        if names[place] is None and _only_shows(cell.source, used):
+            continue
+        used |= set(re.findall(r"[^\W\d]\w*", cell.source))
+        kept.insert(0, cell)
+    notebook.cells = kept
     return notebook
+
+
+def _only_shows(source, used):
+    """Whether a cell has no effect but what it displays: it sets no name that is used further down, and calls nothing."""
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # a magic
+        return False
+    for node in statements:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
+            names = [target.id for target in node.targets]
+        elif isinstance(node, ast.Expr):
+            if isinstance(node.value, ast.Call) and ast.unparse(node.value.func) not in ("print", "show"):
+                return False
+            continue
+        else:
+            return False
+        if used & set(names):
+            return False
+    return True
 
 
 def _plain(text: str) -> str:
