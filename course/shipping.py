@@ -363,7 +363,7 @@ def _not_solved_yet(shell, kind, error, trace, tb_offset=None) -> list[str]:
     elif frames[-1].name == "<module>":
         shown = [
             "Not solved yet: this cell is yours.",
-            "Put your answer in the place of its last line, raise NotImplementedError(), and run it again.",
+            "Put your answer in place of the line raise NotImplementedError(), and run it again.",
             "Run All stops here; the cells below run one at a time with Shift+Enter.",
         ]
     else:
