@@ -264,9 +264,9 @@ class Attached:
         while len(self._left) < count:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Gone("the keeper gave no answer in time")
+                raise Gone("the course's own pod gave no answer in time")
             if not self._socket.is_open():
-                raise Gone("the connection to the keeper was closed")
+                raise Gone("the connection to the course's own pod was closed")
             self._left += self._socket.read_stdout(timeout=min(left, 1.0)) or b""
         taken = bytes(self._left[:count])
         del self._left[:count]
@@ -378,16 +378,16 @@ class Run:
         data = json.dumps(message).encode()
         deadline = time.monotonic() + seconds
         if self._pipe is None:
-            raise Gone("the keeper does not run")
+            raise Gone("the course's own pod does not run")
         try:
             self._pipe.send(len(data).to_bytes(8, "little") + data)
             size = int.from_bytes(self._pipe.take(8, deadline), "little")
             if size > MAX_REPLY_BYTES:
-                raise Gone("the keeper's reply is too large")
+                raise Gone("the reply of the course's own pod is too large")
             return json.loads(self._pipe.take(size, deadline))
         except (Gone, ValueError, *TROUBLE) as error:
             self._pipe.close()
-            raise Gone(str(error) or "the keeper gave no answer") from None
+            raise Gone(str(error) or "the course's own pod gave no answer") from None
 
     def _tools(self) -> str:
         """The image of the course's own programs, as the nodes know it."""

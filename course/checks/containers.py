@@ -231,7 +231,7 @@ class Container(Service):
             how = _ending(state)
             hint = services._start_hint(self.logs)
             if "Read-only file system" in self.logs:
-                hint = "its root can only be read while grading; what it must write belongs into /tmp"
+                hint = "its file system can only be read while grading; what it must write belongs in /tmp"
             return Unmet(title, f"it ended at once: {how}", actual=said, hint=hint)
         ports = self.listening()
         inside = [port for address, port in ports if address.startswith("127.")]

@@ -253,7 +253,7 @@ class Run:
             return json.loads(self._pipe.take(size, deadline))
         except (OSError, ValueError) as error:
             self._pipe.close()
-            raise Gone(f"the keeper gave no answer ({error})") from None
+            raise Gone(f"the course's own container gave no answer ({error})") from None
 
     # networks
 

@@ -232,7 +232,7 @@ def resources(policy: Policy) -> list[Finding]:
             if value is None:
                 found.append(one.finding(where, f"{container.name} has no {group}.{key}", why))
             elif quantity(value) == 0:
-                found.append(one.finding((*where, group, key), f"{container.name} has {group}.{key} of nothing", why))
+                found.append(one.finding((*where, group, key), f"{container.name} has {group}.{key} of 0", why))
             elif key == "memory" and (quantity(value) or 0) < 2**20:
                 hint = "memory is counted in bytes: 256Mi are 256 mebibytes, and 256m is a quarter of a byte"
                 reason = f"{container.name} has {group}.memory of {str(value)[:20]}, less than one mebibyte"

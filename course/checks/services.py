@@ -369,7 +369,7 @@ class Service:
             found = reply["answers"][place]
             return base64.b64decode(found["raw"]), str(found["end"]), float(found["seconds"])
         except (LookupError, TypeError, ValueError):
-            raise CheckFailed("the service answered in a form that is not the course's") from None
+            raise CheckFailed("the service answered in a form that the check cannot read") from None
 
     def _read(self, requests: Sequence[Request], reply: dict[str, Any]) -> list[Answer]:
         answers, failures = [], []
@@ -436,7 +436,7 @@ class _Running:
             except (ValueError, RecursionError):
                 reply = None
             if not isinstance(reply, dict):
-                raise processes.Stopped("it answered in a form that is not the course's")
+                raise processes.Stopped("it answered in a form that the check cannot read")
         return reply
 
 
