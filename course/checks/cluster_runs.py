@@ -125,7 +125,7 @@ def told() -> Iterator[None]:
     except Refused as refused:
         not_graded_here(f"the cluster refused what grading needs: {refused.reason[:300]}")
     except (Gone, *TROUBLE) as error:
-        not_graded_here(f"the cluster could not do it: {' '.join(str(error).split())[:300]}")
+        not_graded_here(f"the cluster could not do what the check asked: {' '.join(str(error).split())[:300]}")
 
 
 class Api:
@@ -334,7 +334,9 @@ class Run:
             state = next(iter(status.get("containerStatuses") or [{}])).get("state") or {}
             waiting = state.get("waiting") or {}
             if waiting.get("reason") in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName"):
-                raise Gone(f"its nodes cannot get the image of the course's own programs; {TOOLS} names another")
+                raise Gone(
+                    f"the nodes of the cluster cannot get the image of the course's own programs; {TOOLS} names another"
+                )
             if status.get("phase") in ("Failed", "Succeeded") or time.monotonic() > deadline:
                 raise Gone(f"the course's own pod does not start ({waiting.get('reason') or status.get('phase')})")
             time.sleep(0.1)

@@ -454,7 +454,7 @@ class Container(Service):
         self._python(_FILL)
         left = self._python("import os\ns = os.statvfs('/tmp')\nprint('left', s.f_bavail * s.f_frsize)\n")
         if "left 0" not in left:
-            not_graded_here("its /tmp could not be filled from inside")
+            not_graded_here("the /tmp of the container could not be filled from inside")
         try:
             yield
         finally:

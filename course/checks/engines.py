@@ -109,7 +109,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except (Gone, *TROUBLE) as error:
-        not_graded_here(f"the container engine could not do it: {plainly(error)}")
+        not_graded_here(f"the container engine could not do what the check asked: {plainly(error)}")
 
 
 def plainly(error: Exception) -> str:

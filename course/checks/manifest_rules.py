@@ -261,7 +261,7 @@ def pinned_image(policy: Policy) -> list[Finding]:
             reason = f"{container.name} runs {match['repository'][:80]} without a tag, which means latest"
             found.append(one.finding(where, reason, hint))
         elif match["tag"] == "latest":
-            reason = f"{container.name} runs latest: what that is changes, and a rollback leads to the same"
+            reason = f"{container.name} runs latest: the image behind it changes, and a rollback leads to the same one"
             found.append(one.finding(where, reason, hint))
     return found
 
