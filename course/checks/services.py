@@ -325,7 +325,7 @@ class Service:
         shipped = shipping.folder()
         module = self.app.partition(":")[0].split(".")[0]
         if f"{module}.py" not in self._files and not (shipped / f"{module}.py").is_file():
-            hint = f"run the cell that ships {module}.py, from top to bottom"
+            hint = f"run the cell that ships {module}.py, and the cells above it"
             raise Unmet(title, f"there is no {module}.py among the shipped files", hint=hint)
         command = processes.capped([sys.executable, "-I", "-B", str(_PROGRAM), "REQUESTS", "ANSWERS"], 600)
         talk = processes.Talk(command, timeout=self._start_timeout, readable=[shipped], env=self._environment)
