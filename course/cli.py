@@ -431,7 +431,7 @@ def _say_taken(submission) -> None:
     if submission.missing:
         click.echo(f"  without {', '.join(submission.missing)}, which will earn nothing")
     for remark in submission.remarks:
-        click.echo(f"  look: {remark}")
+        click.echo(f"  look at this: {remark}")
 
 
 @main.command()

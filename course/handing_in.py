@@ -108,7 +108,7 @@ class HandedIn:
         files, shipped = len(self.receipt.files), self.shipped
         lines = [f"{self.receipt.lab}: {files} file{'s' * (files != 1)}, {len(shipped)} of them shipped"]
         lines += [f"  {name}" for name in shipped[:12]] + ["  …"] * (len(shipped) > 12)
-        lines += [f"look: {remark}" for remark in self.remarks]
+        lines += [f"look at this: {remark}" for remark in self.remarks]
         lines += [
             f"receipt {self.receipt.code}",
             f"give this file to your instructor: {_near(self.zip)}",

@@ -351,7 +351,10 @@ def _submit_magic(shell) -> None:
     before = [text for text in shell.history_manager.input_hist_raw if text.strip() and "%submit" not in text]
     saved = [handing_in.source(cell) for path in Path.cwd().glob("*.ipynb") for cell in handing_in.cells(path)]
     if before and before[-1].strip() not in map(str.strip, saved):
-        print("look: the cell that you ran last is not in a saved notebook; save it (Ctrl+S), and run %submit again")
+        print(
+            "look at this: the cell that you ran last is not in a saved notebook; save the notebook (Ctrl+S), and run "
+            "%submit again"
+        )
     print(handing_in.hand_in(Path.cwd()))
 
 
