@@ -119,7 +119,9 @@ def check(context: click.Context, lab: str | None, names: tuple[str, ...], json:
 
 @main.command()
 @click.argument("lab", required=False, shell_complete=_labs_there)
-@click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="The folder for the zip; or handed_in/.")
+@click.option(
+    "--to", type=click.Path(path_type=Path, file_okay=False), help="The folder for the zip; by default handed_in/."
+)
 @click.option("--json", is_flag=True, help="Machine-readable.")
 @click.pass_context
 def submit(context: click.Context, lab: str | None, to: Path | None, json: bool) -> None:
@@ -203,7 +205,7 @@ def _sum_line(folder: Path, graded: list) -> str:
     earned = sum(cell.judgement.score or 0 for cell in graded)
     hidden = sum(_hidden_points(cell) for cell in graded)
     here = sum(cell.judgement.points for cell in graded) - hidden
-    more = f", {hidden:g} more are decided by hidden checks" if hidden else ""
+    more = f", {hidden:g} more {'is' if hidden == 1 else 'are'} decided by hidden checks" if hidden else ""
     people = sum(cell.judgement.score is None for cell in graded)
     look = f"; {people} to be looked at by a person" if people else ""
     return f"{folder.name}: {earned:g} of {here:g} points{more}{look}"
@@ -429,7 +431,7 @@ def _say_taken(submission) -> None:
     if submission.missing:
         click.echo(f"  without {', '.join(submission.missing)}, which will earn nothing")
     for remark in submission.remarks:
-        click.echo(f"  look: {remark}")
+        click.echo(f"  look at this: {remark}")
 
 
 @main.command()

@@ -555,7 +555,8 @@ def summary(findings: Sequence[Finding]) -> str:
     required = sum(finding.required for finding in failed)
     if required:
         return (
-            f"Not ready: {required} required {_plural(required, 'check fails', 'checks fail')}. Mend, then make doctor."
+            f"Not ready: {required} required {_plural(required, 'check fails', 'checks fail')}. "
+            "Fix what is marked with ✗, then run: make doctor"
         )
     if failed:
         verbs = _plural(len(failed), "one does", "ones do")

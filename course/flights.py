@@ -637,7 +637,7 @@ def _moment(value: Moment, name: str) -> pd.Timestamp:
         moment = moment.tz_localize(ZONE) if moment.tz is None else moment.tz_convert(ZONE)
     except (ValueError, OverflowError) as error:  # an hour that the change of the clocks skips or repeats
         raise ValueError(
-            f"{name} is {value}, which is no one moment in New York ({error}); give another hour"
+            f"{name} is {value}, which is not one single moment in New York ({error}); give another hour"
         ) from None
     if not _YEAR_START <= moment <= _YEAR_END:
         raise ValueError(f"{name} is {_say(moment)}, but the data are of 2013; {example}")

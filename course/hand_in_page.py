@@ -112,7 +112,7 @@ def _receipt(done: handing_in.HandedIn, address: str) -> str:
         + (f"<p>Look at this first:</p><ul>{remarks}</ul>" if remarks else "")
         + f'<p><a class="download" href="{escape(address)}?download=1" download>Download {done.zip.name}</a></p>'
         f"<p>Give that file to your instructor. Keep the code of your receipt: <code>{done.receipt.code}</code><br>"
-        f"It also stands in <code>{escape(done.kept.parent.name)}/{escape(done.kept.name)}</code>.</p></div>"
+        f"It is also written in <code>{escape(done.kept.parent.name)}/{escape(done.kept.name)}</code>.</p></div>"
     )
 
 

@@ -108,7 +108,7 @@ class HandedIn:
         files, shipped = len(self.receipt.files), self.shipped
         lines = [f"{self.receipt.lab}: {files} file{'s' * (files != 1)}, {len(shipped)} of them shipped"]
         lines += [f"  {name}" for name in shipped[:12]] + ["  …"] * (len(shipped) > 12)
-        lines += [f"look: {remark}" for remark in self.remarks]
+        lines += [f"look at this: {remark}" for remark in self.remarks]
         lines += [
             f"receipt {self.receipt.code}",
             f"give this file to your instructor: {_near(self.zip)}",
@@ -141,12 +141,13 @@ def hand_in(lab: Path, to: Path | None = None, *, at: dt.datetime | None = None)
         largest = sorted(contents, key=lambda name: -len(contents[name]))[:3]
         raise HandingInError(
             f"{lab.name} holds {len(contents)} files and {sum(map(len, contents.values())) >> 20} MiB; at most "
-            f"{MAX_FILES} and {MAX_TOTAL_BYTES >> 20} MiB can be handed in. The largest: {', '.join(largest)}"
+            f"{MAX_FILES} and {MAX_TOTAL_BYTES >> 20} MiB can be handed in. Move elsewhere what does not belong to "
+            f"your work. The largest: {', '.join(largest)}"
         )
     receipt = Receipt(lab.name, time, {name: _sha256(data) for name, data in contents.items()})
     remarks += unsaved(lab)
     if not any(name.startswith("shipped/") for name in contents):
-        remarks.append("nothing is shipped yet, and grades are given to what was shipped")
+        remarks.append("nothing is shipped yet, and grades are given to what was shipped; run your answer cells first")
     folder = (to or course_folder(lab) / FOLDER).resolve()
     target = folder / f"{lab.name}-{time:%Y%m%d-%H%M%S}.zip"
     kept = target.with_name(f"{target.stem}-{RECEIPT}")
@@ -253,8 +254,8 @@ def unsaved(lab: Path) -> list[str]:
     return [
         *(f"{notebook}: not shipped yet, run the cell of {', '.join(names)}" for notebook, names in missing.items()),
         *(
-            f"{notebook}: as it is saved, it does not hold what was shipped as {', '.join(names)}; save it, and run "
-            "that cell again"
+            f"{notebook}: the saved notebook does not hold what was shipped as {', '.join(names)}; save the notebook, "
+            "and run that cell again"
             for notebook, names in different.items()
         ),
     ]
@@ -308,7 +309,10 @@ def _files(lab: Path, remarks: list[str]) -> Iterator[tuple[str, Path]]:
                 )
             else:
                 yield label, path
-        remarks += [f"{(here / name).relative_to(lab).as_posix()} is a link and stays here" for name in odd]
+        remarks += [
+            f"{(here / name).relative_to(lab).as_posix()} is a link, or no ordinary file, and was left out"
+            for name in odd
+        ]
 
 
 def _write_zip(target: Path, top: str, contents: dict[str, bytes], receipt: Receipt) -> None:

@@ -351,7 +351,10 @@ def _submit_magic(shell) -> None:
     before = [text for text in shell.history_manager.input_hist_raw if text.strip() and "%submit" not in text]
     saved = [handing_in.source(cell) for path in Path.cwd().glob("*.ipynb") for cell in handing_in.cells(path)]
     if before and before[-1].strip() not in map(str.strip, saved):
-        print("look: the cell that you ran last is not in a saved notebook; save it (Ctrl+S), and run %submit again")
+        print(
+            "look at this: the cell that you ran last is not in a saved notebook; save the notebook (Ctrl+S), and run "
+            "%submit again"
+        )
     print(handing_in.hand_in(Path.cwd()))
 
 
@@ -363,7 +366,7 @@ def _not_solved_yet(shell, kind, error, trace, tb_offset=None) -> list[str]:
     elif frames[-1].name == "<module>":
         shown = [
             "Not solved yet: this cell is yours.",
-            "Put your answer in the place of its last line, raise NotImplementedError(), and run it again.",
+            "Put your answer in place of the line raise NotImplementedError(), and run it again.",
             "Run All stops here; the cells below run one at a time with Shift+Enter.",
         ]
     else:

@@ -114,7 +114,7 @@ def text(lab: Lab, *, details: bool) -> str:
         lines.append(f"  {notebook:<38} {short(questions)}")
         if details:
             lines += [f"    {question.title}: {question.missing}" for question in questions if question.missing]
-    lines += [f"  look: {remark}" for remark in lab.remarks]
+    lines += [f"  look at this: {remark}" for remark in lab.remarks]
     lines += [f"  {line}" for line in handed_in(lab)]
     return "\n".join(lines)
 

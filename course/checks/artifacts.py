@@ -125,7 +125,7 @@ class Artifact:
             actual = hashlib.sha256(files.read(f"{self.name}/{name}", max_bytes=MAX_BYTES)).hexdigest()
             if actual != digest:
                 hint = "was the file changed after its checksum was written? Write SHA256SUMS last"
-                fail(f"{name} is not the file of which {SUMS} speaks", expected=digest, actual=actual, hint=hint)
+                fail(f"the checksum of {name} is not the one in {SUMS}", expected=digest, actual=actual, hint=hint)
 
     def json(self, name: str) -> Any:
         """A JSON file of the folder as plain data.
@@ -146,7 +146,7 @@ class Artifact:
         """A JSON file of the folder that must hold an object."""
         found = self.json(name)
         if not isinstance(found, dict):
-            fail(f"{name} holds no object", expected="{…}", actual=found)
+            fail(f"{name} holds no JSON object", expected="{…}", actual=found)
         return found
 
     def number(self, name: str, *path: str) -> float:
@@ -285,7 +285,7 @@ class Artifact:
             ),
             "foreign": (f"{place} holds no model", f"it is of type {detail}, which has no predict_proba"),
             "hostile": (
-                f"{place} reaches for {detail}, which a model has no need of",
+                f"{place} reaches for {detail}, which a model does not need",
                 "it was not opened any further; such a name runs code, or needs code that is not in the file",
             ),
         }
@@ -398,7 +398,7 @@ class Formats:
         """
         answer = self._request("open_skops() can be tried", "open_by", file=file)
         if not isinstance(answer, dict):
-            raise Unmet("open_skops() can be tried", "it answered in a form that is not the course's")
+            raise Unmet("open_skops() can be tried", "it answered in a form that the check cannot read")
         if "refused" in answer:
             return {"refused": str(answer["refused"])[:1000], "type": str(answer.get("type"))[:100]}
         p, expected = answer.get("probability"), answer.get("expected")

@@ -125,7 +125,7 @@ def told() -> Iterator[None]:
     except Refused as refused:
         not_graded_here(f"the cluster refused what grading needs: {refused.reason[:300]}")
     except (Gone, *TROUBLE) as error:
-        not_graded_here(f"the cluster could not do it: {' '.join(str(error).split())[:300]}")
+        not_graded_here(f"the cluster could not do what the check asked: {' '.join(str(error).split())[:300]}")
 
 
 class Api:
@@ -264,9 +264,9 @@ class Attached:
         while len(self._left) < count:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Gone("the keeper gave no answer in time")
+                raise Gone("the course's own pod gave no answer in time")
             if not self._socket.is_open():
-                raise Gone("the connection to the keeper was closed")
+                raise Gone("the connection to the course's own pod was closed")
             self._left += self._socket.read_stdout(timeout=min(left, 1.0)) or b""
         taken = bytes(self._left[:count])
         del self._left[:count]
@@ -334,7 +334,9 @@ class Run:
             state = next(iter(status.get("containerStatuses") or [{}])).get("state") or {}
             waiting = state.get("waiting") or {}
             if waiting.get("reason") in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName"):
-                raise Gone(f"its nodes cannot get the image of the course's own programs; {TOOLS} names another")
+                raise Gone(
+                    f"the nodes of the cluster cannot get the image of the course's own programs; {TOOLS} names another"
+                )
             if status.get("phase") in ("Failed", "Succeeded") or time.monotonic() > deadline:
                 raise Gone(f"the course's own pod does not start ({waiting.get('reason') or status.get('phase')})")
             time.sleep(0.1)
@@ -378,16 +380,16 @@ class Run:
         data = json.dumps(message).encode()
         deadline = time.monotonic() + seconds
         if self._pipe is None:
-            raise Gone("the keeper does not run")
+            raise Gone("the course's own pod does not run")
         try:
             self._pipe.send(len(data).to_bytes(8, "little") + data)
             size = int.from_bytes(self._pipe.take(8, deadline), "little")
             if size > MAX_REPLY_BYTES:
-                raise Gone("the keeper's reply is too large")
+                raise Gone("the reply of the course's own pod is too large")
             return json.loads(self._pipe.take(size, deadline))
         except (Gone, ValueError, *TROUBLE) as error:
             self._pipe.close()
-            raise Gone(str(error) or "the keeper gave no answer") from None
+            raise Gone(str(error) or "the course's own pod gave no answer") from None
 
     def _tools(self) -> str:
         """The image of the course's own programs, as the nodes know it."""

@@ -54,8 +54,8 @@ _REVISION = "deployment.kubernetes.io/revision"
 # what a pod says when it will not start by waiting; a loop of crashes is given a second try
 _HOPELESS = {
     "InvalidImageName": "its image has no proper name",
-    "ErrImagePull": "its image cannot be had",
-    "ImagePullBackOff": "its image cannot be had",
+    "ErrImagePull": "its image cannot be fetched",
+    "ImagePullBackOff": "its image cannot be fetched",
     "ErrImageNeverPull": "its image is not on the node",
     "CreateContainerConfigError": "its container cannot be made",
     "CreateContainerError": "its container cannot be made",
@@ -669,7 +669,7 @@ class _Place:
 
     def _unreached(self, service: str, found: bool, end: str) -> str:
         if not found:
-            return f"all pods are ready, and none stands behind the Service {service}: its selector or port fits none"
+            return f"all pods are ready, and none stands behind the Service {service}: its selector or port fits no pod"
         how = "no answer comes" if end == "timeout" else "the connection is refused"
         return f"all pods are ready, and through the Service {service} {how}: does targetPort lead to the service?"
 

@@ -231,7 +231,7 @@ class Container(Service):
             how = _ending(state)
             hint = services._start_hint(self.logs)
             if "Read-only file system" in self.logs:
-                hint = "its root can only be read while grading; what it must write belongs into /tmp"
+                hint = "its file system can only be read while grading; what it must write belongs in /tmp"
             return Unmet(title, f"it ended at once: {how}", actual=said, hint=hint)
         ports = self.listening()
         inside = [port for address, port in ports if address.startswith("127.")]
@@ -454,7 +454,7 @@ class Container(Service):
         self._python(_FILL)
         left = self._python("import os\ns = os.statvfs('/tmp')\nprint('left', s.f_bavail * s.f_frsize)\n")
         if "left 0" not in left:
-            not_graded_here("its /tmp could not be filled from inside")
+            not_graded_here("the /tmp of the container could not be filled from inside")
         try:
             yield
         finally:

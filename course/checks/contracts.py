@@ -64,7 +64,7 @@ class _Asked:
                 raise explain(answer["error"], what, place)
             found = answer["ok"]
             if not isinstance(found, dict):
-                raise CheckFailed(f"{what} answered in a form that is not the course's")
+                raise CheckFailed(f"{what} answered in a form that the check cannot read")
             if "problem" in found:
                 raise CheckFailed(str(found["problem"])[:500])
         except CheckFailed as error:
@@ -143,15 +143,15 @@ class Scorer:
         found = self._asked.request(title, what, f"{self.module}.py", "score", batches=batches)
         said, opened = found.get("probabilities"), found.get("opened")
         if not isinstance(said, list) or len(said) != len(batches) or not isinstance(opened, int):
-            raise Unmet(title, "it answered in a form that is not the course's")
+            raise Unmet(title, "it answered in a form that the check cannot read")
         for batch, numbers in zip(batches, said, strict=True):
             if not isinstance(numbers, list) or len(numbers) != len(batch):
                 got = len(numbers) if isinstance(numbers, list) else "no list"
                 raise Unmet(
-                    title, "it gives one probability for each flight", expected=str(len(batch)), actual=str(got)
+                    title, "it must give one probability for each flight", expected=str(len(batch)), actual=str(got)
                 )
             if not all(isinstance(value, float) and 0 <= value <= 1 for value in numbers):
-                raise Unmet(title, "a probability lies between 0 and 1", actual=str(numbers[:3])[:100])
+                raise Unmet(title, "a probability must lie between 0 and 1", actual=str(numbers[:3])[:100])
         return said, opened
 
 
@@ -185,7 +185,7 @@ def bodies(text: str, *, count: int = 60, seed: int = 0, timeout: float = 30.0) 
     found = _Asked(timeout).request(title, "making requests", "openapi.py", "bodies", **arguments)
     texts, allowed = found.get("bodies"), found.get("allowed")
     if not isinstance(texts, list) or not isinstance(allowed, list) or len(texts) != len(allowed) or len(texts) > count:
-        raise Unmet(title, "it answered in a form that is not the course's")
+        raise Unmet(title, "it answered in a form that the check cannot read")
     return [(str(body).encode(), fair is True) for body, fair in zip(texts, allowed, strict=True)]
 
 

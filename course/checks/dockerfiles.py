@@ -305,7 +305,7 @@ class Dockerfile:
         if not re.fullmatch(r"(?:docker\.io/)?docker/dockerfile(?:[:@][\w.:-]+)?", syntax):
             raise Unmet(
                 TITLE,
-                f"# syntax={syntax[:80]} asks for a program of somebody else's to read the Dockerfile",
+                f"# syntax={syntax[:80]} asks for somebody else's program to read the Dockerfile",
                 hint="leave that line out, or name docker/dockerfile:1",
             )
         for one in self.instructions:
@@ -398,7 +398,7 @@ def non_root(dockerfile: Dockerfile) -> list[Finding]:
         )
     user = _replace(one.value, dockerfile.variables(stage))
     if user is None or "$" in user:
-        return _named("non-root", [one.finding("who that is is known only when somebody says so at the build", hint)])
+        return _named("non-root", [one.finding("the user is known only when somebody says so at the build", hint)])
     name = user.partition(":")[0].strip("\"'")
     if name in ("", "root") or (name.isdigit() and int(name) == 0):
         return _named("non-root", [one.finding("the last USER of the final stage is root", hint)])

@@ -109,7 +109,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except (Gone, *TROUBLE) as error:
-        not_graded_here(f"the container engine could not do it: {plainly(error)}")
+        not_graded_here(f"the container engine could not do what the check asked: {plainly(error)}")
 
 
 def plainly(error: Exception) -> str:
@@ -253,7 +253,7 @@ class Run:
             return json.loads(self._pipe.take(size, deadline))
         except (OSError, ValueError) as error:
             self._pipe.close()
-            raise Gone(f"the keeper gave no answer ({error})") from None
+            raise Gone(f"the course's own container gave no answer ({error})") from None
 
     # networks
 

@@ -70,7 +70,7 @@ def read(name: str, *, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
         raise Unmet(
             shipped,
             f"there is no {name} among the shipped files",
-            hint=f"run the cell that ships {name}, from top to bottom",
+            hint=f"run the cell that ships {name}, and the cells above it",
         ) from None
     except OSError as error:
         raise Unmet(shipped, f"{name} cannot be opened: {error.strerror}") from None

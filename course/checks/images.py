@@ -142,7 +142,9 @@ def _bases(run: Run, dockerfile: dockerfiles.Dockerfile) -> dict[str, Any] | Non
     for one, name in dockerfiles.foreign_images(dockerfile):
         if "$" in name:
             raise Unmet(
-                TITLE, f"line {one.line} ({one.shown}): nobody says which image that is", hint="give the ARG a default"
+                TITLE,
+                f"line {one.line} ({one.shown}): no value says which image that is",
+                hint="give the ARG a default",
             )
         if name.startswith(("course-", "sha256:")) or re.fullmatch(r"[0-9a-f]{12,64}", name):
             raise Unmet(TITLE, f"line {one.line} ({one.shown}): an image is named by its repository and tag")
@@ -198,7 +200,7 @@ class _Attempt:
         if self.error:
             raise self._failure()
         if self.image is None:
-            not_graded_here("the container engine broke off the build without a word")
+            not_graded_here("the container engine broke off the build and gave no reason")
         image = Image(self.run, self.image, self.context, self.base, seconds, "".join(self.output))
         image.bound = tuple(self.made.bound)
         if image.added > self.limits.image_mb * 10**6:

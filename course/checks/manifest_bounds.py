@@ -335,7 +335,7 @@ def _container(one: Resource, container: Container) -> list[Finding]:
     for group in ("requests", "limits"):
         for key in one.mapping((*path, "resources", group)):
             if key not in _AMOUNTS:
-                found.append(one.finding((*path, "resources", group, key), f"{key[:60]} is not to be had here"))
+                found.append(one.finding((*path, "resources", group, key), f"{key[:60]} is not available here"))
         where = (*path, "resources", group)
         if (quantity(one.get((*where, "memory"))) or 0) > MAX_MEMORY:
             reason = f"one container takes more than {MAX_MEMORY / 2**30:g} GiB of memory"

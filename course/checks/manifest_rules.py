@@ -232,7 +232,7 @@ def resources(policy: Policy) -> list[Finding]:
             if value is None:
                 found.append(one.finding(where, f"{container.name} has no {group}.{key}", why))
             elif quantity(value) == 0:
-                found.append(one.finding((*where, group, key), f"{container.name} has {group}.{key} of nothing", why))
+                found.append(one.finding((*where, group, key), f"{container.name} has {group}.{key} of 0", why))
             elif key == "memory" and (quantity(value) or 0) < 2**20:
                 hint = "memory is counted in bytes: 256Mi are 256 mebibytes, and 256m is a quarter of a byte"
                 reason = f"{container.name} has {group}.memory of {str(value)[:20]}, less than one mebibyte"
@@ -261,7 +261,7 @@ def pinned_image(policy: Policy) -> list[Finding]:
             reason = f"{container.name} runs {match['repository'][:80]} without a tag, which means latest"
             found.append(one.finding(where, reason, hint))
         elif match["tag"] == "latest":
-            reason = f"{container.name} runs latest: what that is changes, and a rollback leads to the same"
+            reason = f"{container.name} runs latest: the image behind it changes, and a rollback leads to the same one"
             found.append(one.finding(where, reason, hint))
     return found
 

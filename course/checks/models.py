@@ -277,7 +277,7 @@ def _probabilities(answer: Any, rows: int, name: str = "") -> np.ndarray:
         raise Unmet(title, f"{int(np.isnan(p).sum())} of {rows} probabilities are missing (NaN)")
     if ((p < -1e-9) | (p > 1 + 1e-9)).any():
         bad = float(p[np.argmax((p < -1e-9) | (p > 1 + 1e-9))])
-        raise Unmet(title, "a probability lies between 0 and 1", actual=f"{bad:g}")
+        raise Unmet(title, "a probability must lie between 0 and 1", actual=f"{bad:g}")
     if rows > 1 and np.isin(p, (0.0, 1.0)).all():
         raise Unmet(
             title,

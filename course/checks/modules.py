@@ -73,7 +73,7 @@ class Module:
             if "error" in answer:
                 raise explain(answer["error"], self._name, self._name)
             if not isinstance(answer["ok"], list):
-                raise CheckFailed(f"{self._name} answered in a form that is not the course's")
+                raise CheckFailed(f"{self._name} answered in a form that the check cannot read")
         except CheckFailed as error:
             self._worker.close()
             details = {"expected": error.expected, "actual": error.actual, "hint": error.hint}
@@ -113,7 +113,7 @@ class Function:
         """Call it, and return its result and its positional arguments as it left them."""
         answer = self._owner._call(self._name, args, kwargs, arguments=True)
         if not isinstance(answer, dict) or set(answer) != {"result", "arguments"}:
-            raise CheckFailed(f"{self._name}() answered in a form that is not the course's")
+            raise CheckFailed(f"{self._name}() answered in a form that the check cannot read")
         return answer["result"], answer["arguments"]
 
 
@@ -147,7 +147,7 @@ def ask(worker: Worker, what: str, do: str, **details: Any) -> dict[str, Any]:
 def explain(error: Any, what: str, name: str) -> CheckFailed:
     """A student's exception as a failed check, with its place and, for the commonest mistakes, a hint."""
     if not isinstance(error, dict):
-        return CheckFailed(f"{what} failed in a form that is not the course's")
+        return CheckFailed(f"{what} failed in a form that the check cannot read")
     kind, message, line, code, file = (error.get(key) for key in ("type", "message", "line", "code", "file"))
     if error.get("cannot_travel") is True:
         return CheckFailed(f"{what} returned something else than expected: {str(message)[:500]}")

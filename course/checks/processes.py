@@ -311,7 +311,7 @@ class Worker(Talk):
         with self.exchange(message) as read:
             answer = wire.receive(read)
             if not isinstance(answer, dict) or not ({"ok", "error"} & set(answer)):
-                raise wire.WireError("the process answered in a form that is not the course's")
+                raise wire.WireError("the process answered in a form that the check cannot read")
         return answer
 
 

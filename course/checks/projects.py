@@ -127,9 +127,9 @@ class Project(Repository):
             hint = "is there a loop that does not end, or work at import? An imported module must not end the program"
             raise CheckFailed(f"Python gave no answer: {stopped}", hint=hint) from None
         except (ValueError, RecursionError):
-            raise CheckFailed("Python answered in a form that is not the course's") from None
+            raise CheckFailed("Python answered in a form that the check cannot read") from None
         if not isinstance(reply, dict) or not {"answer", "error"} & set(reply):
-            raise CheckFailed("Python answered in a form that is not the course's")
+            raise CheckFailed("Python answered in a form that the check cannot read")
         if "error" in reply:
             _explain(reply["error"])
         return reply["answer"]
@@ -358,7 +358,7 @@ def _frame(code: str) -> bytes:
 
 def _explain(error: Any) -> NoReturn:
     if not isinstance(error, dict):
-        raise CheckFailed("Python ended with an error in a form that is not the course's")
+        raise CheckFailed("Python ended with an error in a form that the check cannot read")
     kind, message, place = (str(error.get(key) or "")[:500] for key in ("type", "message", "place"))
     hints = {
         "ModuleNotFoundError": "only what pyproject.toml declares is there, and only what is committed is built",

@@ -169,7 +169,7 @@ _runner = _Runner()
 def read_report(report: Any, timeout: float) -> Run:
     """Make a Run of what the runner reports; whatever a student's code may have put there, only its form is trusted."""
     if not isinstance(report, dict) or not isinstance(report.get("events"), list):
-        return Run(problem="the tests reported in a form that is not the course's")
+        return Run(problem="the tests reported in a form that the check cannot read")
     events = [event for event in report["events"] if isinstance(event, dict)]
     status = report.get("status")
     output = _text(report.get("output"), 4000)

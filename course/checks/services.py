@@ -325,7 +325,7 @@ class Service:
         shipped = shipping.folder()
         module = self.app.partition(":")[0].split(".")[0]
         if f"{module}.py" not in self._files and not (shipped / f"{module}.py").is_file():
-            hint = f"run the cell that ships {module}.py, from top to bottom"
+            hint = f"run the cell that ships {module}.py, and the cells above it"
             raise Unmet(title, f"there is no {module}.py among the shipped files", hint=hint)
         command = processes.capped([sys.executable, "-I", "-B", str(_PROGRAM), "REQUESTS", "ANSWERS"], 600)
         talk = processes.Talk(command, timeout=self._start_timeout, readable=[shipped], env=self._environment)
@@ -369,7 +369,7 @@ class Service:
             found = reply["answers"][place]
             return base64.b64decode(found["raw"]), str(found["end"]), float(found["seconds"])
         except (LookupError, TypeError, ValueError):
-            raise CheckFailed("the service answered in a form that is not the course's") from None
+            raise CheckFailed("the service answered in a form that the check cannot read") from None
 
     def _read(self, requests: Sequence[Request], reply: dict[str, Any]) -> list[Answer]:
         answers, failures = [], []
@@ -436,7 +436,7 @@ class _Running:
             except (ValueError, RecursionError):
                 reply = None
             if not isinstance(reply, dict):
-                raise processes.Stopped("it answered in a form that is not the course's")
+                raise processes.Stopped("it answered in a form that the check cannot read")
         return reply
 
 

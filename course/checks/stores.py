@@ -79,7 +79,7 @@ class Stores:
         for place, found in groups.items():
             if found == digests:
                 return f"{folder}/{place}" if place else folder
-        fail(f"what is found is not a folder in {folder}", hint="keep each artifact as a folder of its files")
+        fail(f"find() does not lead to a folder in {folder}", hint="keep each artifact as a folder of its files")
 
     def request(self, function: str, **arguments: Any) -> Any:
         """Call a function of `store_trials`.
@@ -225,7 +225,7 @@ class Trial:
                 self._no_error(outcome, method)
                 return
             yield step
-        fail(f"{method}() does not come to its end", hint="it makes more and more files, or tries again without end")
+        fail(f"{method}() does not finish", hint="it makes more and more files, or tries again without end")
 
     def full_disk(self, method: str, *args: Any, room: int, kill: bool = False) -> dict[str, Any]:
         """Call a method while files cannot grow over some bytes; with `kill` the writer is killed at that moment."""
@@ -248,7 +248,7 @@ class Trial:
     def _process(self, function: str, **details: Any) -> dict[str, Any]:
         outcome = self._stores.request(function, module=self._stores.module, trial=self.key, **details)
         if not isinstance(outcome, dict):
-            fail(f"{self._stores.name} answered in a form that is not the course's")
+            fail(f"{self._stores.name} answered in a form that the check cannot read")
         if outcome.get("hangs"):
             fail(
                 f"{details['method']}() waits without end after another writer was killed",
@@ -264,7 +264,7 @@ class Trial:
             raise ValueError(f"{method!r} is no method of a store")
         answer = self._stores.request("call", module=self._stores.module, trial=self.key, method=method, args=args)
         if not isinstance(answer, dict):
-            raise Unmet(f"{self._stores.name} can be used", "it answered in a form that is not the course's")
+            raise Unmet(f"{self._stores.name} can be used", "it answered in a form that the check cannot read")
         return answer
 
     def _answer(self, method: str, args: list[Any]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def _fetch(kept: Path, wanted: list[str], also: list[str], python: str, architec
             if match := re.search(r"No matching distribution found for ([\w.-]+==[\w.!+-]+)", done.stderr):
                 if "from versions: none" not in done.stderr:
                     raise CheckFailed(
-                        f"requirements.txt asks for {match.group(1)}, which there is not for Python {python}"
+                        f"requirements.txt asks for {match.group(1)}, which does not exist for Python {python}"
                     )
             elif any("conflicting" in line or "ResolutionImpossible" in line for line in said):
                 raise CheckFailed("requirements.txt asks for versions that do not go together", actual=said[-1][:300])

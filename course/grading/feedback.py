@@ -56,7 +56,7 @@ def _body(student: Student) -> Iterator[str]:
     yield f"<p><strong>{points(student.score, student.points)}</strong>{_aside(student)}</p>"
     if student.waiting:
         many = "question waits" if student.waiting == 1 else "questions wait"
-        yield f"<p>{student.waiting} {many} for a person to look; the points may still change.</p>"
+        yield f"<p>{student.waiting} {many} for a person to look at; the points may still change.</p>"
     yield from _notes("", student)
     for notebook, questions in groupby(student.questions, key=lambda question: question.notebook):
         yield f"<h2>{escape(notebook)}</h2>"

@@ -118,7 +118,7 @@ def _mended(cell: NotebookNode, source: SourceCell, notes: list[str]) -> Noteboo
     if cell.cell_type != source.cell_type:
         notes.append(f"the cell {source.name} was changed to {cell.cell_type}; it is {source.cell_type} again")
     elif fixed and cell.source != source.source and not _only_hidden_differs(cell.source, source.source):
-        notes.append(f"the locked cell {source.name} was changed; it is as it was given again")
+        notes.append(f"the locked cell {source.name} was changed; its original text is back")
     return _cell(source, source.source if fixed else cell.source)
 
 

@@ -58,7 +58,7 @@ def test_from_the_map_to_a_receipt(clone, start_jupyter, new_page):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     blank = notebook.locator(".jp-CodeCell", has_text="Not solved yet: this cell is yours").first
-    expect(blank).to_contain_text("Put your answer in the place of its last line")
+    expect(blank).to_contain_text("Put your answer in place of the line raise NotImplementedError()")
     expect(blank).not_to_contain_text("Traceback")
     blank.locator(".cm-content").click()
     page.screenshot(path=SCREENSHOTS / "student-2-blank.png")

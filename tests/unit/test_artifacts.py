@@ -103,7 +103,10 @@ def test_a_pickle_that_lacks_its_module_says_so(shipped, few):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda folder: (folder / "card.md").write_text("# Another"), "card.md is not the file"),
+        (
+            lambda folder: (folder / "card.md").write_text("# Another"),
+            "the checksum of card.md is not the one in SHA256SUMS",
+        ),
         (lambda folder: (folder / "more.txt").write_text("x"), "does not cover more.txt"),
         (lambda folder: (folder / "card.md").unlink(), "names card.md, which is not there"),
         (lambda folder: (folder / "SHA256SUMS").write_text("abc  card.md\n"), "line 1 of SHA256SUMS"),

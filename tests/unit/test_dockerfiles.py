@@ -99,7 +99,7 @@ def test_here_documents_are_not_instructions():
         ("FROM a:1\nINSTALL x\n", "line 2 (INSTALL x): Docker knows no instruction INSTALL"),
         ("FROM a:1\nONBUILD RUN x\n", "ONBUILD acts in another image"),
         ("FROM a:1\nRUN <<EOF\ntrue\n", "line 2: the here-document <<EOF has no end"),
-        ("# syntax=strangers/frontend\nFROM a:1\n", "a program of somebody else's"),
+        ("# syntax=strangers/frontend\nFROM a:1\n", "somebody else's program"),
         ("FROM a:1 AS\n", "FROM names one image"),
         ("FROM a:1\nCOPY one\n", "COPY needs a source and a destination"),
         ("FROM a:1\n" + "RUN true\n" * 300, "more than 200 instructions"),

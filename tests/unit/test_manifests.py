@@ -389,7 +389,7 @@ HOSTILE = [
     ("replicas: 2", "paused: true", "never rolls out"),
     ("memory: 256Mi", "memory: 64Gi", "more than 1 GiB of memory"),
     ("cpu: 500m", "cpu: 64", "more than 2 processors"),
-    ("memory: 256Mi", "memory: 256Mi, example.com/gpu: 1", "not to be had here"),
+    ("memory: 256Mi", "memory: 256Mi, example.com/gpu: 1", "is not available here"),
     ("terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 86400", "a grace period of 86400 seconds"),
     ("name: settings}", "name: settings, namespace: kube-system}", "belongs to the cluster"),
     ("name: settings}", "name: settings, namespace: other}", "goes to the namespace other"),

@@ -153,8 +153,8 @@ def test_a_model_without_probabilities_is_told(shipped):
     [
         ("np.tile([1, 0], (len(f), 1))", "it returns labels: every value is 0 or 1"),
         ("np.full(len(f), np.nan)", "120 of 120 probabilities are missing (NaN)"),
-        ("np.full(len(f), 24.0)", "a probability lies between 0 and 1"),
-        ("np.full(len(f), np.inf)", "a probability lies between 0 and 1"),
+        ("np.full(len(f), 24.0)", "a probability must lie between 0 and 1"),
+        ("np.full(len(f), np.inf)", "a probability must lie between 0 and 1"),
         ("np.full(3, 0.5)", "it returns another number of rows"),
         ("np.full((len(f), 3), 0.5)", "it returns another number of rows"),
         ("np.array(['late'] * len(f))", "it returns something else than numbers"),

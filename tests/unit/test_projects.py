@@ -201,9 +201,9 @@ def test_an_error_of_the_package_tells_its_line(tiny):
         ("answer = x = []\nx.append(x)", "nested too deep"),
         (
             "import os\nfor n in range(3, 256):\n    try: os.write(n, b'\\xff' * 99)\n    except OSError: pass",
-            "in a form that is not",
+            "in a form that the check cannot read",
         ),
-        ("answer = 'x' * 5_000_000", "in a form that is not"),
+        ("answer = 'x' * 5_000_000", "in a form that the check cannot read"),
     ],
 )
 def test_an_answer_that_is_none_is_a_failed_check_and_the_next_one_works(tiny, code, says):

@@ -134,7 +134,7 @@ def test_nothing_shipped_is_said(lab):
 def test_a_shipped_file_that_the_saved_notebook_does_not_hold_is_said(lab):
     (lab / "shipped" / "features.py").write_text("X = 2\n")
     (remark,) = handing_in.hand_in(lab).remarks
-    assert remark.startswith("01_answer.ipynb: as it is saved, it does not hold what was shipped as features.py")
+    assert remark.startswith("01_answer.ipynb: the saved notebook does not hold what was shipped as features.py")
 
 
 @pytest.mark.parametrize(

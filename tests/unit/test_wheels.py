@@ -59,7 +59,7 @@ def test_a_lock_decides_what_the_file_leaves_open():
         (
             "ERROR: Could not find a version (from versions: 1.0)\nERROR: No matching distribution found for tiny==9\n",
             CheckFailed,
-            "tiny==9, which there is not",
+            "tiny==9, which does not exist",
         ),
         ("ERROR: ResolutionImpossible: for help\n", CheckFailed, "do not go together"),
         (
