@@ -236,7 +236,7 @@ class Space:
                 if holds():
                     return True
             if time.monotonic() > deadline:
-                print(f"Waited {seconds:g} seconds in vain: {what}.")
+                print(f"Waited {seconds:g} seconds, and this did not happen: {what}.")
                 return False
             time.sleep(0.2)
 
@@ -330,7 +330,7 @@ def connect() -> Space:
             space.create()
         except (_api_exception(), OSError) as error:
             reason = getattr(error, "reason", None) or type(error).__name__
-            space = Space(program, f"the cluster lets you make no namespace ({reason})")
+            space = Space(program, f"the cluster does not let you make a namespace ({reason})")
     if space:
         print("The cluster answers. You have a namespace of your own there; it goes when this notebook ends.")
     else:
