@@ -342,11 +342,26 @@ class Deployed(Service):
     def spread(self, request: Request | None = None, *, count: int = 60) -> list[int]:
         """How many of so many requests each pod got, the most first; counted by the ids of requests in their logs.
 
+        When a pod got none they are sent again for a while, since a pod that is ready is reached a moment later.
+
         Raises:
             CheckFailed: the logs of the pods do not hold the ids (X-Request-ID).
         """
         place = self._reached()
-        request = request or get("/model")
+        deadline = time.monotonic() + _SLACK_S
+        while True:
+            counts = self._counts(place, request or get("/model"), count)
+            if all(counts) or not any(counts) or time.monotonic() > deadline:
+                break
+        if not sum(counts):
+            raise CheckFailed(
+                "the logs of the pods do not tell which of them answered",
+                hint="the service writes the X-Request-ID of each request to its log",
+            )
+        return sorted(counts, reverse=True)
+
+    def _counts(self, place: _Place, request: Request, count: int) -> list[int]:
+        """How many of so many requests each pod has in its log."""
         mark = f"course-{time.monotonic_ns():x}"
         asked = [
             Request(
@@ -361,14 +376,8 @@ class Deployed(Service):
                 logs = [place.log(pod, lines=5 * count + 200) for pod in place.raw_pods()]
             counts = [sum(f"{mark}-{number:04d}" in log for number in range(count)) for log in logs]
             if sum(counts) >= count or time.monotonic() > deadline:
-                break
+                return counts
             time.sleep(0.2)
-        if not sum(counts):
-            raise CheckFailed(
-                "the logs of the pods do not tell which of them answered",
-                hint="the service writes the X-Request-ID of each request to its log",
-            )
-        return sorted(counts, reverse=True)
 
     # changing it
 
