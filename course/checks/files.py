@@ -150,7 +150,7 @@ def answer(key: str) -> Any:
         Unmet: there is no such answer.
     """
     title = f"answers[{key!r}] is shipped"
-    hint = f'run the cell that sets answers["{key}"]'
+    hint = f'set answers["{key}"] in the cell of its exercise, and run that cell'
     try:
         answers = json.loads(text(shipping.ANSWERS), parse_constant=_refuse)
     except Unmet as error:

@@ -262,7 +262,7 @@ def test_an_answer_that_is_not_there_says_which_cell_to_run(shipped, content):
     error = refusal(files.answer, "late_rate")
     assert error.title == "answers['late_rate'] is shipped"
     assert error.reason == "there is no answer 'late_rate' yet"
-    assert error.hint == 'run the cell that sets answers["late_rate"]'
+    assert error.hint == 'set answers["late_rate"] in the cell of its exercise, and run that cell'
 
 
 @pytest.mark.parametrize(
