@@ -377,7 +377,8 @@ def ports() -> str:
             else ""
         )
         raise Unwell(
-            f"taken: {', '.join(taken)}", f"{show} shows by whom{mac}. JupyterLab takes the next free port by itself"
+            f"taken: {', '.join(taken)}",
+            f"{show} shows which program has it{mac}. JupyterLab takes the next free port by itself",
         )
     return ", ".join(map(str, PORTS))
 
@@ -454,7 +455,7 @@ def _engine_fix(error: str) -> str:
 
 @check(
     "a Kubernetes cluster answers (lab 05)", required=False,
-    fix="env_setup/cluster.md has a recipe: kind create cluster --name course", timeout=30,
+    fix="make cluster makes one in your container engine; env_setup/cluster.md tells of others", timeout=30,
 )  # fmt: skip
 def cluster() -> str:
     fix = CHECKS["cluster"].fix

@@ -99,7 +99,7 @@ def _section(lab: Path, form: str) -> str:
     todo = [f"{question.title}: {question.missing}" for question in now.questions if question.missing]
     todo = [*now.remarks, *todo]
     lines = "".join(f"<li>{escape(line)}</li>" for line in todo)
-    missing = f"<details><summary>{len(todo)} to look at</summary><ul>{lines}</ul></details>" if todo else ""
+    missing = f"<details><summary>Still open: {len(todo)}</summary><ul>{lines}</ul></details>" if todo else ""
     last = "".join(f"<p>{escape(line)}</p>" for line in standing.handed_in(now))
     return f"<section><h2>{title}</h2><table>{rows}</table>{missing}{last}{form}</section>"
 

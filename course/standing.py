@@ -14,6 +14,7 @@ from course import handing_in
 
 MIME = "application/vnd.course.result+json"
 EMPTY = "YOUR ANSWER HERE"
+WORTH = re.compile(r"\.check\(\s*(?:points\s*=\s*)?(\d+(?:\.\d+)?)")  # of the checks in a cell
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Question:
     Attributes:
         grade_id: its stable name.
         title: what it is called.
-        worth: its points by checks that are here; all its points where they have not run yet or a person gives them.
+        worth: its points by checks that are here; all its points where a person gives them.
         score: the points so far; None where checks have not run, or a person gives them.
         hidden: its points by checks that are not here.
         person: whether a person gives the points.
@@ -181,7 +182,9 @@ def _question(cell: dict[str, Any], marks: dict[str, Any], source: str, heading:
     record = next((found for output in cell.get("outputs") or [] if (found := _record(output))), None)
     if record is None:
         called = re.search(r"Question\(\s*[\"'](.+?)[\"']", source)
-        return Question(name, called[1] if called else title, points, missing="not checked yet; run its check")
+        here = sum(map(float, WORTH.findall(source))) or points  # some questions make their checks themselves
+        missing = "not checked yet; run its check"
+        return Question(name, called[1] if called else title, here, hidden=points - here, missing=missing)
     title, hidden = str(record.get("title", title)), float(record.get("hidden_points") or 0)
     score, worth = float(record.get("score") or 0), points - hidden
     missing = "" if score >= worth else f"{score:g} of {worth:g} points"

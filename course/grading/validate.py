@@ -132,7 +132,7 @@ def _reword(nb: NotebookNode) -> None:
     for cell in nb.cells:
         if not notebooks.is_graded(cell):
             errors = [output for output in cell.get("outputs", []) if _is_error(output)]
-            above += [f"{error.ename}: {error.evalue}".rstrip(": ") for error in errors]
+            above += [_told(error) for error in errors]
             continue
         found = judge(cell)
         lines = _failures(found)
@@ -140,7 +140,7 @@ def _reword(nb: NotebookNode) -> None:
             value = nbformat.v4.new_output("execute_result", data={"text/plain": f"{found.points:g}"})
             cell.outputs = [value]
         else:
-            lines += [f"A cell above stopped with {error}" for error in above]
+            lines += above
             wrapped = [part for line in "\n".join(lines).splitlines() for part in _wrap(line)]
             cell.outputs = [
                 nbformat.v4.new_output("error", ename="ChecksFailed", evalue="", traceback=["\n".join(wrapped)])
@@ -149,6 +149,12 @@ def _reword(nb: NotebookNode) -> None:
                 cell.source = str(found.result.get("title", cell.source))
                 cell.metadata.nbgrader["checksum"] = utils.compute_checksum(cell)
         above = []
+
+
+def _told(error: NotebookNode) -> str:
+    if error.ename == "NotImplementedError":
+        return "A cell above is not solved yet"
+    return f"A cell above stopped with {error.ename}: {error.evalue}".rstrip(": ")
 
 
 def _failures(found: Judgement) -> list[str]:

@@ -199,6 +199,16 @@ def test_points_come_from_the_results_in_the_saved_notebook(lab):
     assert now.started
 
 
+def test_what_hidden_checks_decide_is_known_before_a_check_has_run(lab):
+    source = (
+        'question = Question("The rule", points=9)\n@question.check(points=2)\n@question.check(points=3, needs=one)\n'
+    )
+    made = 'question = Question("Mutants", points=4)\nfor one in variants:\n    question.check(points(one))(judge(one))'
+    cells = [code(text, grade=True, grade_id=text[:9], points=worth) for text, worth in ((source, 9), (made, 4))]
+    write(lab, *cells, name="02_more.ipynb")
+    assert standing.points(standing.of(lab)) == "0 of 9 points by visible checks (and 4 by hidden ones)"
+
+
 def test_a_blank_lab_is_not_started(lab):
     assert not standing.of(lab).started
 
