@@ -10,8 +10,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import threading
+import time
 from pathlib import Path
 
 import pytest
