@@ -229,7 +229,7 @@ def is_our_name(stem: str) -> bool:
 
 
 def unsaved(lab: Path) -> list[str]:
-    """Where notebooks on disk and shipped files disagree, as when a notebook was not saved: a sentence each."""
+    """Where notebooks on disk and shipped files are not an answer, as when one was not saved: a sentence each."""
     shipping: dict[str, list[tuple[str, str, bool]]] = {}
     for path in sorted(lab.glob("*.ipynb")):
         for cell in cells(path):
@@ -240,23 +240,33 @@ def unsaved(lab: Path) -> list[str]:
                 shipping.setdefault(found[1], []).append((path.name, text[found.end() :], answer))
     missing: dict[str, list[str]] = {}
     different: dict[str, list[str]] = {}
+    untouched: dict[str, list[str]] = {}
     for name, versions in shipping.items():
         place = lab / "shipped" / PurePosixPath(name)
-        written = [(notebook, answer) for notebook, body, answer in versions if not any(stub in body for stub in STUBS)]
-        if not written or place.is_symlink():
+        if place.is_symlink():
             continue
-        notebook = written[-1][0]
-        if not place.is_file():
+        written = [(notebook, answer) for notebook, body, answer in versions if not any(stub in body for stub in STUBS)]
+        shipped = _bare(place.read_text(encoding="utf-8", errors="replace")) if place.is_file() else None
+        holding = [notebook for notebook, body, _ in versions if _bare(body) == shipped]
+        if not written:
+            if holding:
+                untouched.setdefault(holding[-1], []).append(name)
+        elif shipped is None:
             if any(answer for _, answer in written):
-                missing.setdefault(notebook, []).append(name)
-        elif _bare(place.read_text(encoding="utf-8", errors="replace")) not in {_bare(body) for _, body, _ in versions}:
-            different.setdefault(notebook, []).append(name)
+                missing.setdefault(written[-1][0], []).append(name)
+        elif not holding:
+            different.setdefault(written[-1][0], []).append(name)
     return [
         *(f"{notebook}: not shipped yet, run the cell of {', '.join(names)}" for notebook, names in missing.items()),
         *(
             f"{notebook}: the saved notebook does not hold what was shipped as {', '.join(names)}; save the notebook, "
             "and run that cell again"
             for notebook, names in different.items()
+        ),
+        *(
+            f"{notebook}: what was shipped as {', '.join(names)} is the cell as it was given; write your answer there, "
+            "and run it again"
+            for notebook, names in untouched.items()
         ),
     ]
 
@@ -335,4 +345,5 @@ def _sha256(data: bytes) -> str:
 
 def _near(path: Path) -> str:
     """A path as a person in the current folder would write it."""
-    return os.path.relpath(path) if len(os.path.relpath(path)) < len(str(path)) else str(path)
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import io
 import logging
@@ -10,6 +11,8 @@ import os
 import random
 import resource
 import sys
+from collections.abc import Iterator
+from types import MappingProxyType, ModuleType
 from typing import Any, NoReturn
 
 
@@ -71,10 +74,29 @@ def kernel(arguments: list[str]) -> NoReturn:
     settings = Config({"HistoryManager": {"enabled": False}, "IPKernelApp": {"log_level": logging.ERROR}})
     app = IPKernelApp.instance(capture_fd_output=False, connection_file=arguments[0], config=settings)
     app.parse_command_line = lambda argv=None: None  # there is none, and to make its parser takes long
-    app.initialize([])
+    with _no_list_of_modules():
+        app.initialize([])
     app.start()
     atexit._run_exitfuncs()  # what checks started ends here, and their scratch folders go
     os._exit(0)
+
+
+@contextlib.contextmanager
+def _no_list_of_modules() -> Iterator[None]:
+    """Spare ipykernel the list of all modules' files, which is for its debugger: to touch each copies its page."""
+    from ipykernel import ipkernel
+
+    class WithoutModules(ModuleType):
+        modules = MappingProxyType({})
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(sys, name)
+
+    ipkernel.sys = WithoutModules("sys")
+    try:
+        yield
+    finally:
+        ipkernel.sys = sys
 
 
 def worker(arguments: list[str]) -> NoReturn:

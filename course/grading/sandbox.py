@@ -94,7 +94,13 @@ def uid(folder: Path) -> int:
 
 def give(folder: Path, owner: int) -> None:
     """When grading as root, give a folder and all in it to a user; links are not followed. Else nothing."""
-    if os.geteuid() == 0:
+    if os.geteuid() != 0:
+        return
+    with os.scandir(folder) as entries:
+        is_empty = next(entries, None) is None
+    if is_empty:
+        os.chown(folder, owner, owner, follow_symlinks=False)
+    else:
         subprocess.run(["chown", "-hR", f"{owner}:{owner}", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
 
 

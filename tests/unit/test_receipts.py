@@ -137,6 +137,14 @@ def test_a_shipped_file_that_the_saved_notebook_does_not_hold_is_said(lab):
     assert remark.startswith("01_answer.ipynb: the saved notebook does not hold what was shipped as features.py")
 
 
+def test_a_template_that_was_run_as_it_was_given_is_said(lab):
+    template = "# YOUR CODE HERE\nraise NotImplementedError()"
+    write(lab, code(f"%%ship a.py\n{template}", solution=True, grade_id="b"), name="02_more.ipynb")
+    (lab / "shipped" / "a.py").write_text(template + "\n")
+    (remark,) = handing_in.hand_in(lab).remarks
+    assert remark.startswith("02_more.ipynb: what was shipped as a.py is the cell as it was given")
+
+
 @pytest.mark.parametrize(
     ("source", "shipped"),
     [
