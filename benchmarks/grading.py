@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import nbformat
+from gauge import Gauge
 from nbformat import NotebookNode
 
 from course.grading import notebooks, release, submissions
@@ -129,18 +130,29 @@ def make_course(root: Path, count: int, *, stock: bool = False) -> None:
     shutil.copytree(root / "classroom", root / "fresh")
 
 
-def run(root: Path, command: list[str]) -> tuple[float, str]:
-    """Run a command on a fresh classroom; return its time in seconds and what it printed."""
+def run(root: Path, command: list[str]) -> tuple[float, float]:
+    """Run a command on a fresh classroom; return its time in seconds and its highest memory in GiB."""
     shutil.rmtree(root / "classroom")
     shutil.copytree(root / "fresh", root / "classroom")
     scripts = sysconfig.get_path("scripts")
     env = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     started = time.perf_counter()
-    done = subprocess.run([f"{scripts}/{command[0]}", *command[1:]], cwd=root, env=env, capture_output=True, text=True)
+    process = subprocess.Popen(
+        [f"{scripts}/{command[0]}", *command[1:]],
+        cwd=root,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    gauge = Gauge(process.pid, every_s=3.0)
+    gauge.start()
+    output, errors = process.communicate()
     seconds = time.perf_counter() - started
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return seconds, done.stdout
+    gauge.stop()
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{output[-2000:]}\n{errors[-4000:]}")
+    return seconds, gauge.highest_gib
 
 
 def scores(root: Path) -> list[float]:
@@ -161,6 +173,13 @@ def phases(root: Path) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in found.items()}
 
 
+def halves(root: Path) -> tuple[float, float]:
+    """How many submissions a minute were done in the first and in the second half of the last run."""
+    done = sorted(path.stat().st_mtime for path in (root / "classroom" / "outcomes" / LAB).glob("*.json"))
+    half = len(done) // 2
+    return 60 * half / (done[half] - done[0]), 60 * (len(done) - 1 - half) / (done[-1] - done[half])
+
+
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -179,7 +198,7 @@ def main() -> None:
         print(f"{count} submissions, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; submissions a minute")
         print("round   nbgrader   course   ratio")
         for number in range(1, chosen.rounds + 1):
-            mine, _ = run(ours, ["course", "grade", LAB, "--json", *workers])
+            mine, memory = run(ours, ["course", "grade", LAB, "--json", *workers])
             assert scores(ours) == [100.0] * count, scores(ours)
             if chosen.no_stock:
                 print(f"{number:5}   {'':8}   {60 * count / mine:6.1f}   {mine:.1f} s", flush=True)
@@ -191,6 +210,8 @@ def main() -> None:
         if ratios:
             spread = f"{min(ratios):.1f} to {max(ratios):.1f}"
             print(f"ratio: {statistics.median(ratios):.1f} (median), {spread}; the target is 10")
+        first, second = halves(ours)
+        print(f"course grade: {memory:.2f} GiB at most; its first half {first:.1f} a minute, its second {second:.1f}")
         print("one submission, seconds: " + ", ".join(f"{name} {value:.3f}" for name, value in phases(ours).items()))
 
 

@@ -20,10 +20,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from gauge import Gauge
 
 from course import flights
 from course.grading import (
@@ -151,42 +152,6 @@ def _run_cells(cells: list[str], folder: Path) -> None:
         code = 0
     finally:
         os._exit(code)
-
-
-class Gauge(threading.Thread):
-    """Looks at the memory of a process and of all below it; shared pages count once."""
-
-    def __init__(self, top: int) -> None:
-        super().__init__(daemon=True)
-        self.top = top
-        self.highest_gib, self._stop_now = 0.0, threading.Event()
-
-    def run(self) -> None:
-        while not self._stop_now.wait(0.3):
-            kib = 0
-            for pid in _family(self.top):
-                with contextlib.suppress(OSError):
-                    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-                    kib += int(text.partition("\nPss:")[2].split()[0])
-            self.highest_gib = max(self.highest_gib, kib / 2**20)
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._stop_now.set()
-        self.join()
-
-
-def _family(top: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(folder.name))
-    family, waiting = [], [top]
-    while waiting:
-        family.append(waiting.pop())
-        waiting += children.get(family[-1], [])
-    return family
 
 
 def measure(root: Path, work: job.Work, rounds: int, count: Callable[[], float]) -> bool:

@@ -10,6 +10,8 @@ import sysconfig
 import webbrowser
 from pathlib import Path
 
+import zmq
+
 here = Path(__file__).resolve().parent
 clone = here.parent.parent
 c = get_config()  # noqa: F821 (traitlets gives it to its configuration files)
@@ -42,6 +44,12 @@ c.LabApp.user_settings_dir = str(clone / ".jupyter" / "settings")
 c.LabApp.workspaces_dir = str(clone / ".jupyter" / "workspaces")
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.handlers.announcements.NeverCheckForUpdate"
+
+# What notebook and kernel say to each other stays between them, also on a machine with other users.
+if zmq.has("curve"):
+    c.KernelManager.transport_encryption = "auto"
+# in milliseconds; of unequal ones Tornado would warn
+c.ServerApp.tornado_settings = {"ws_ping_interval": 90_000, "ws_ping_timeout": 90_000}
 
 c.ServerApp.allow_root = hasattr(os, "geteuid") and os.geteuid() == 0  # a container; elsewhere nobody should be root
 c.ServerApp.open_browser = a_browser_can_open()
