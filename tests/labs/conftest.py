@@ -198,15 +198,12 @@ def _zygote() -> Iterator[zygote.Zygote | None]:
 
 
 @pytest.fixture(autouse=True)
-def _quick_kernels(
-    request: pytest.FixtureRequest, _zygote: zygote.Zygote | None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def _quick_kernels(_zygote: zygote.Zygote | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Kernels started here use one thread each and ship into the folder in which they run.
 
     Where there is a sandbox, they are forked warm, and what checks run of a student's runs sandboxed, as when grading:
     papermill, nbval and nbclient all start them through jupyter_client, which is told whom to ask. It remembers that,
-    so it is made to forget before other tests start kernels. A lab that needs an engine or a cluster has ordinary
-    kernels, for nothing that is confined reaches those.
+    so it is made to forget before other tests start kernels.
     """
     KernelProvisionerFactory.clear_instance()
     for key, value in running.SINGLE_THREADED.items():
@@ -215,9 +212,8 @@ def _quick_kernels(
     monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     if _zygote is not None:
         monkeypatch.setenv("COURSE_SANDBOX", "1")
-        if not any(map(request.node.get_closest_marker, NEEDS.values())):
-            monkeypatch.setenv(zygote.ENVIRONMENT, _zygote.path)
-            monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "course-warm")
+        monkeypatch.setenv(zygote.ENVIRONMENT, _zygote.path)
+        monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "course-warm")
     yield
     KernelProvisionerFactory.clear_instance()
 
