@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import serving
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ARTIFACT = REPOSITORY / "solutions" / "03_flask_api" / "given" / "reference" / "artifact"
@@ -24,16 +24,7 @@ FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "-
 
 
 @pytest.fixture(scope="session")
-def serving():
-    """benchmarks/serving.py, which knows how to put together what the solutions ship."""
-    spec = importlib.util.spec_from_file_location("serving", REPOSITORY / "benchmarks" / "serving.py")
-    sys.modules["serving"] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def address(serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the page."""
     folder = tmp_path_factory.mktemp("service")
     serving.shipped_by_solutions(folder)
