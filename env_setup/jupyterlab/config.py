@@ -48,8 +48,6 @@ c.LabApp.check_for_updates_class = "jupyterlab.handlers.announcements.NeverCheck
 # What notebook and kernel say to each other stays between them, also on a machine with other users.
 if zmq.has("curve"):
     c.KernelManager.transport_encryption = "auto"
-# in milliseconds; of unequal ones Tornado would warn
-c.ServerApp.tornado_settings = {"ws_ping_interval": 90_000, "ws_ping_timeout": 90_000}
 
 c.ServerApp.allow_root = hasattr(os, "geteuid") and os.geteuid() == 0  # a container; elsewhere nobody should be root
 c.ServerApp.open_browser = a_browser_can_open()
