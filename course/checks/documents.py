@@ -17,6 +17,7 @@ from typing import Any
 from course.checks import files
 from course.checks.expectations import CheckFailed, fail
 
+_BLANK = "write your own answer after the colon, or as lines below it"
 _STUBS = ("NotImplementedError", "YOUR CODE HERE", "YOUR WORK HERE", "YOUR ANSWER HERE")
 _YES = {"yes", "y", "true", "on"}
 _NO = {"no", "n", "false", "off"}
@@ -77,7 +78,7 @@ class Document:
                 fail(f"{self.name} lacks `{'.'.join(walked)}`", hint=hint)
             value = value[key]
         if _is_blank(value):
-            fail(f"`{path}` in {self.name} is still empty", hint="write your own answer after the colon")
+            fail(f"`{path}` in {self.name} is still empty", hint=_BLANK)
         return value
 
     def words(self, path: str, *, least: int = 1) -> str:
@@ -268,7 +269,7 @@ def _words(value: Any, name: str, least: int) -> str:
         fail(f"{name} is no text", expected="a sentence", actual=value)
     text = _flat(value).strip()
     if any(stub in text for stub in _STUBS) or not re.search(r"\w", text):
-        fail(f"{name} is still empty", hint="write your own answer after the colon")
+        fail(f"{name} is still empty", hint=_BLANK)
     if len(text.split()) < least:
         fail(f"{name} is too short", expected=f"{least} words or more", actual=text)
     return text
