@@ -210,8 +210,8 @@ def main() -> None:
         if ratios:
             spread = f"{min(ratios):.1f} to {max(ratios):.1f}"
             print(f"ratio: {statistics.median(ratios):.1f} (median), {spread}; the target is 10")
-        first, second = halves(ours)
-        print(f"course grade: {memory:.2f} GiB at most; its first half {first:.1f} a minute, its second {second:.1f}")
+        pace = "; its first half {:.1f} a minute, its second {:.1f}".format(*halves(ours)) if count > 2 else ""
+        print(f"course grade: {memory:.2f} GiB at most{pace}")
         print("one submission, seconds: " + ", ".join(f"{name} {value:.3f}" for name, value in phases(ours).items()))
 
 

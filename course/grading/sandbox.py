@@ -96,12 +96,11 @@ def give(folder: Path, owner: int) -> None:
     """When grading as root, give a folder and all in it to a user; links are not followed. Else nothing."""
     if os.geteuid() != 0:
         return
-    with os.scandir(folder) as entries:
-        is_empty = next(entries, None) is None
-    if is_empty:
-        os.chown(folder, owner, owner, follow_symlinks=False)
-    else:
-        subprocess.run(["chown", "-hR", f"{owner}:{owner}", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        if next(entries, None) is None:  # as a new one is: no program is needed
+            os.chown(folder, owner, owner, follow_symlinks=False)
+            return
+    subprocess.run(["chown", "-hR", f"{owner}:{owner}", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
 
 
 @functools.cache
