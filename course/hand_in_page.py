@@ -7,6 +7,7 @@ The button *Hand in* above a notebook saves the notebook and opens it. It is an 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
@@ -22,8 +23,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b;
        background: #fff }
 section { border-top: 1px solid #999; padding: .5rem 0 1rem } h2 { margin: .5rem 0 } ul { margin: .3rem 0 }
-table { border-collapse: collapse } th, td { text-align: left; padding: .15rem 1.5rem .15rem 0; font-weight: normal }
-td { font-variant-numeric: tabular-nums } code { overflow-wrap: anywhere }
+section p, details { margin: .3rem 0 } code { overflow-wrap: anywhere }
 button, .download { font: inherit; padding: .4rem 1rem; border: 2px solid #1d4f86; border-radius: .3rem;
        background: #1d4f86; color: #fff; cursor: pointer; text-decoration: none; display: inline-block }
 button.other { background: #fff; color: #1d4f86 }
@@ -76,7 +76,7 @@ class HandInHandler(JupyterHandler):
         return (
             f'<form method="post">{self.xsrf_form_html()}'
             f'<input type="hidden" name="lab" value="{escape(lab.name)}">'
-            f'<button aria-label="Hand in {escape(lab.name)}">Hand in</button></form>'
+            f'<button aria-label="Hand in {escape(_called(lab.name))}">Hand in</button></form>'
         )
 
 
@@ -88,28 +88,41 @@ def _section(lab: Path, form: str) -> str:
     try:
         now = standing.of(lab)
     except (handing_in.HandingInError, OSError) as error:
-        return f"<section><h2>{escape(lab.name)}</h2><p>{escape(str(error))}</p></section>"
-    title = escape(f"{lab.name}: {standing.points(now)}")
+        return f"<section><h2>{escape(_called(lab.name))}</h2><p>{escape(str(error))}</p></section>"
+    title = escape(f"{_called(lab.name)}: {standing.points(now)}")
     if not now.started:
         return f"<section><h2>{title}</h2><p>Not begun yet.</p></section>"
-    rows = "".join(
-        f'<tr><th scope="row">{escape(notebook)}</th><td>{standing.short(questions)}</td></tr>'
-        for notebook, questions in now.notebooks.items()
-    )
-    todo = [f"{question.title}: {question.missing}" for question in now.questions if question.missing]
-    todo = [*now.remarks, *todo]
-    lines = "".join(f"<li>{escape(line)}</li>" for line in todo)
-    missing = f"<details><summary>Still open: {len(todo)}</summary><ul>{lines}</ul></details>" if todo else ""
+    notebooks = "".join(_notebook(now, name) for name in now.notebooks)
+    remarks = f"<p>Look at this first:</p>{_list(now.remarks)}" if now.remarks else ""
     last = "".join(f"<p>{escape(line)}</p>" for line in standing.handed_in(now))
-    return f"<section><h2>{title}</h2><table>{rows}</table>{missing}{last}{form}</section>"
+    return f"<section><h2>{title}</h2>{notebooks}{remarks}{last}{form}</section>"
+
+
+def _notebook(lab: standing.Lab, name: str) -> str:
+    """A notebook's line, which opens to what is not done yet."""
+    questions = lab.notebooks[name]
+    line = escape(f"{lab.titles[name]}: {standing.short(questions).strip()}")
+    todo = [f"{question.title}: {question.missing}" for question in questions if question.missing]
+    if not todo:
+        return f"<p>{line}</p>"
+    return f"<details><summary>{line}, {len(todo)} still open</summary>{_list(todo)}</details>"
+
+
+def _list(lines: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+
+
+def _called(lab: str) -> str:
+    """A lab's name as a person says it: "Lab 01 (python model)"."""
+    number, _, words = lab.partition("_")
+    return f"Lab {number} ({words.replace('_', ' ')})"
 
 
 def _receipt(done: handing_in.HandedIn, address: str) -> str:
-    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in done.remarks)
     return (
         f'<div class="done" role="status"><p><strong>{escape(done.receipt.lab)} is packed.</strong> '
         f"{len(done.receipt.files)} files, {len(done.shipped)} of them shipped.</p>"
-        + (f"<p>Look at this first:</p><ul>{remarks}</ul>" if remarks else "")
+        + (f"<p>Look at this first:</p>{_list(done.remarks)}" if done.remarks else "")
         + f'<p><a class="download" href="{escape(address)}?download=1" download>Download {done.zip.name}</a></p>'
         f"<p>Give that file to your instructor. Keep the code of your receipt: <code>{done.receipt.code}</code><br>"
         f"It is also written in <code>{escape(done.kept.parent.name)}/{escape(done.kept.name)}</code>.</p></div>"

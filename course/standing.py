@@ -6,6 +6,7 @@ Nothing is run: each question's result stands in the output of its grade cell. N
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Lab:
     Attributes:
         name: such as 01_python_model.
         notebooks: the questions by notebook.
+        titles: what each notebook is called.
         receipt: of the last hand-in on this machine, if there was one.
         changed: files that have changed since.
         remarks: notebooks and shipped files that do not agree.
@@ -54,6 +56,7 @@ class Lab:
 
     name: str
     notebooks: dict[str, list[Question]]
+    titles: dict[str, str]
     receipt: handing_in.Receipt | None = None
     changed: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -97,10 +100,12 @@ def of(lab: Path) -> Lab:
     Raises:
         HandingInError: a notebook cannot be read.
     """
-    notebooks = {path.stem: _questions(handing_in.cells(path)) for path in sorted(lab.glob("*.ipynb"))}
+    cells = {path.stem: handing_in.cells(path) for path in sorted(lab.glob("*.ipynb"))}
+    notebooks = {name: _questions(found) for name, found in cells.items()}
+    titles = {name: next(_headings(found), name) for name, found in cells.items()}
     receipt = handing_in.latest(lab)
     changed = handing_in.changed_since(lab, receipt) if receipt else []
-    return Lab(lab.name, notebooks, receipt, changed, handing_in.unsaved(lab))
+    return Lab(lab.name, notebooks, titles, receipt, changed, handing_in.unsaved(lab))
 
 
 def text(lab: Lab, *, details: bool) -> str:
@@ -161,12 +166,18 @@ def _others(sums: dict[str, float]) -> str:
     return f" (and {', '.join(parts)})" if parts else ""
 
 
+def _headings(cells: list[dict[str, Any]]) -> Iterator[str]:
+    for cell in cells:
+        if cell.get("cell_type") == "markdown":
+            for title in re.findall(r"^#+ +(.+)$", handing_in.source(cell), re.MULTILINE):
+                yield title.strip()
+
+
 def _questions(cells: list[dict[str, Any]]) -> list[Question]:
     found, heading = [], ""
     for cell in cells:
         source = handing_in.source(cell)
-        if cell.get("cell_type") == "markdown" and (titles := re.findall(r"^#+ +(.+)$", source, re.MULTILINE)):
-            heading = titles[-1].strip()
+        *_, heading = heading, *_headings([cell])
         marks = (cell.get("metadata") or {}).get("nbgrader") or {}
         if marks.get("grade") or marks.get("task"):
             found.append(_question(cell, marks, source, heading))

@@ -449,7 +449,7 @@ class Deployed(Service):
             timeout: how long to wait for the other, in seconds.
         """
         place = self._changing()
-        return self._do("the end of a pod", load, timeout, lambda: place.kill(grace))
+        return self._do("the end of a pod", load, timeout, lambda: place.kill(grace), until_reached=True)
 
     def scale(self, replicas: int, *, load: Request | Sequence[Request] | None = None, timeout: float = 60.0) -> Change:
         """Set the number of pods of the only Deployment, and wait until they are there."""
@@ -465,6 +465,8 @@ class Deployed(Service):
         load: Request | Sequence[Request] | None,
         timeout: float,
         act: Callable[[], None],
+        *,
+        until_reached: bool = False,
     ) -> Change:
         place = self._reached()
         with self.load(load, what=what) if load is not None else _quiet(what) as change:
@@ -477,8 +479,18 @@ class Deployed(Service):
                 change.seconds = time.monotonic() - begun
                 if load is not None and change.finished:
                     place.until_gone(30)
+                    if until_reached:
+                        self._until_reached(load if isinstance(load, Request) else load[0])
                     time.sleep(0.3)
         return change
+
+    def _until_reached(self, request: Request) -> None:
+        """Wait until no request is led to a pod that is gone: the cluster forgets its address a moment later."""
+        deadline = time.monotonic() + _SLACK_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(CheckFailed):
+                self.many([request] * 12, clients=4)
+                return
 
     # the pipe
 

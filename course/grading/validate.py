@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import textwrap
@@ -28,6 +29,7 @@ from course.grading import notebooks, running
 from course.grading.records import Judgement, judge
 
 WIDTH = 80  # nbgrader cuts longer lines off
+NOT_SOLVED = "A cell above is not solved yet"
 
 
 class ValidateApart(NbGraderPreprocessor):
@@ -129,32 +131,56 @@ def _reword(nb: NotebookNode) -> None:
     """Give each grade cell the outputs that make the Validator say what grading would, in the words of its checks."""
     untouched = not any(_is_changed(cell) for cell in nb.cells)
     above: list[str] = []
+    passed: list[str] = []
+    failed: list[NotebookNode] = []
+    heading = ""
     for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            heading = next(iter(re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE)[-1:]), heading)
+            if untouched and notebooks.is_a(cell, "grade") and judge(cell).score == 0:
+                _show(cell, f"{heading}\n(written, and graded by a person: {judge(cell).points:g} points)")
         if not notebooks.is_graded(cell):
             errors = [output for output in cell.get("outputs", []) if _is_error(output)]
             above += [_told(error) for error in errors]
             continue
         found = judge(cell)
+        title = str((found.result or {}).get("title", ""))
         lines = _failures(found)
         if not lines:
             value = nbformat.v4.new_output("execute_result", data={"text/plain": f"{found.points:g}"})
             cell.outputs = [value]
+            passed.append(title or cell.source.split("\n")[0])
         else:
-            lines += above
-            wrapped = [part for line in "\n".join(lines).splitlines() for part in _wrap(line)]
-            cell.outputs = [
-                nbformat.v4.new_output("error", ename="ChecksFailed", evalue="", traceback=["\n".join(wrapped)])
-            ]
-            if untouched and found.result:  # the Validator shows the source of the cell; its title says more
-                cell.source = str(found.result.get("title", cell.source))
-                cell.metadata.nbgrader["checksum"] = utils.compute_checksum(cell)
+            if NOT_SOLVED in above and not _passes_any(found):
+                lines, above = lines[:1], [NOT_SOLVED]
+            _fail(cell, [*lines, *above])
+            failed.append(cell)
+            if untouched and title:  # the Validator shows the source of the cell; its title says more
+                _show(cell, title)
         above = []
+    if failed and passed:
+        failed[-1].outputs[0].traceback[0] += "\n\n" + "\n".join(_wrap(f"What passes already: {', '.join(passed)}"))
+
+
+def _fail(cell: NotebookNode, lines: list[str]) -> None:
+    wrapped = [part for line in "\n".join(lines).splitlines() for part in _wrap(line)]
+    cell.outputs = [nbformat.v4.new_output("error", ename="ChecksFailed", evalue="", traceback=["\n".join(wrapped)])]
+
+
+def _show(cell: NotebookNode, source: str) -> None:
+    """Have the Validator show this as the cell's source, and see no change in it."""
+    cell.source = source
+    cell.metadata.nbgrader["checksum"] = utils.compute_checksum(cell)
 
 
 def _told(error: NotebookNode) -> str:
     if error.ename == "NotImplementedError":
-        return "A cell above is not solved yet"
+        return NOT_SOLVED
     return f"A cell above stopped with {error.ename}: {error.evalue}".rstrip(": ")
+
+
+def _passes_any(found: Judgement) -> bool:
+    return any(check["outcome"] == "pass" for check in (found.result or {}).get("checks", []))
 
 
 def _failures(found: Judgement) -> list[str]:
@@ -169,6 +195,7 @@ def _failures(found: Judgement) -> list[str]:
 
 def _wrap(line: str) -> list[str]:
     indent = line[: len(line) - len(line.lstrip())]
+    line = re.sub(r"(\d) / (?=\d)", "\\1\u00a0/\u00a0", line)  # points stay in one line
     return textwrap.wrap(line, WIDTH, subsequent_indent=indent + "  ", replace_whitespace=False) or [""]
 
 

@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbgrader import utils
 
 from course.grading import notebooks, release, running
+from course.grading.validate import _reword, _wrap
 
 LAB = "01_tiny"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each starts two cold kernels
@@ -59,7 +62,10 @@ def test_a_blank_notebook_is_told_which_questions_do_not_pass_and_why(student_ro
     assert "    A sum\n" in said
     assert "A sum · 0 of 20 points, 20 more are decided by hidden checks" in said
     assert "A file · 0 of 10 points" in said
+    assert "A cell above is not solved yet" in said
+    assert "✗ the sum" not in said  # what each check says is for those who have begun
     assert "Partial credit" not in said
+    assert "What passes already" not in said
 
 
 def test_a_syntax_error_takes_one_question_and_is_named_beside_it(student_root):
@@ -67,7 +73,25 @@ def test_a_syntax_error_takes_one_question_and_is_named_beside_it(student_root):
     said = validate(student_root, path)
     assert "1 QUESTION(S) DO NOT PASS YET" in said
     assert "A cell above stopped with SyntaxError" in said
-    assert "A file" not in said
+    assert "A file ·" not in said
+    assert "What passes already: A file" in said
+
+
+def test_a_written_answer_that_is_missing_is_called_by_its_heading():
+    marks = {"grade_id": "why", "grade": True, "solution": True, "locked": False, "points": 3, "schema_version": 3}
+    empty = nbformat.v4.new_markdown_cell("YOUR ANSWER HERE", metadata={"nbgrader": {**marks, "cell_type": "markdown"}})
+    empty.metadata.nbgrader["checksum"] = utils.compute_checksum(empty)
+    heading = nbformat.v4.new_markdown_cell("# Lab\n\n## Exercise 3: why\n\nSay why.")
+    _reword(nbformat.v4.new_notebook(cells=[heading, empty]))
+    assert empty.source == "Exercise 3: why\n(written, and graded by a person: 3 points)"
+    assert utils.determine_grade(empty) == (0, 3)  # still one that was not answered
+    assert heading.source.startswith("# Lab")
+
+
+def test_points_stay_in_one_line():
+    lines = _wrap(f"✗ {'a check with a long title ' * 3} 0 / 12")
+    assert len(lines) == 2
+    assert lines[-1].endswith("0\u00a0/\u00a012")
 
 
 def test_points_that_are_earned_in_part_name_the_checks_that_failed(student_root):
