@@ -5,9 +5,9 @@
 Two ways through the same notebook, in processor seconds of all processes that take part: graded by the engine (both
 kernels, the sandbox, messages, the worker), and its cells one after another in one warm forked process, in an IPython
 shell without kernel or messages. What checks start of a student's (workers, tests, services) is sandboxed in both, the
-same, and counted in neither. The two take turns, notebook by notebook, and the
-lowest of all rounds counts for each: whatever else a machine does can only add. The seconds are those of a control
-group of its own where one can be made (root on Linux), else of the whole machine, which must then be quiet.
+same, and counted in neither. The two take turns, notebook by notebook, and the lowest of all rounds counts for each:
+whatever else a machine does can only add. The seconds are those of a control group of its own where one can be made
+(root on Linux), else of the whole machine, which must then be quiet.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def _run_cells(cells: list[NotebookNode], folder: Path) -> None:
     code = 1
     try:
         os.chdir(folder)
-        os.environ.update({"COURSE_SHIPPED": str(folder / "shipped"), "COURSE_SANDBOX": "1"})
+        # as when grading, a notebook's own cells find no engine and no cluster
+        os.environ.update({"COURSE_SHIPPED": str(folder / "shipped"), "COURSE_SANDBOX": "1", "COURSE_LIVE": "off"})
         os.environ.pop(flights.PUBLIC_TABLES, None)
         (folder / "shipped").mkdir(exist_ok=True)
         null = os.open(os.devnull, os.O_WRONLY)

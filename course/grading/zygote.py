@@ -40,6 +40,8 @@ WARM = (
     *("IPython.core.oinspect", "IPython.core.pylabtools", "IPython.extensions.storemagic", "IPython.utils.wildcard"),
     *("IPython.core.magics.execution", "IPython.core.magics.extension", "IPython.core.magics.pylab"),
     *("IPython.core.magics.ast_mod", "stack_data", "pygments.formatters.terminal256"),
+    # what labs 02, 04 and 05 take a second to import, in both kernels and in workers
+    *("skops.io", "docker", "kubernetes.client"),
     *("course.flights", "course.shipping", "course.figures", "course.checks", "course.checks.worker"),
     *("course.grading.inside", "course.grading.launcher"),
 )
