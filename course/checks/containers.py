@@ -210,7 +210,7 @@ class Container(Service):
             state = self.state
             if not state.get("Running"):
                 break
-            address = self._address(run)
+            address = run.address(self.id, self.network) or "0.0.0.0"
             reply = run.ask(
                 {"do": "reach", "host": address, "port": self.port, "probe": probe, "timeout": min(left, 1.0)}, 30
             )
@@ -219,10 +219,6 @@ class Container(Service):
                 self._failed_before = int((self.state.get("Health") or {}).get("FailingStreak") or 0)
                 return
         raise self._did_not_start(self.state)
-
-    def _address(self, run: engines.Run) -> str:
-        networks = run.api.inspect_container(self.id)["NetworkSettings"]["Networks"].values()
-        return next((one["IPAddress"] for one in networks if one["NetworkID"] == self.network), "") or "0.0.0.0"
 
     def _did_not_start(self, state: Mapping[str, Any]) -> Unmet:
         title = "the container starts and answers"
@@ -470,7 +466,7 @@ class Container(Service):
     # asking
 
     def _at(self, run: engines.Run) -> dict[str, Any]:
-        return {"host": self._address(run), "port": self.port}
+        return {"host": run.address(self.id, self.network) or "0.0.0.0", "port": self.port}
 
     def _message(self, seconds: float, **message: Any) -> dict[str, Any]:
         run = self._reached()

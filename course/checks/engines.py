@@ -21,6 +21,7 @@ import tarfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,12 @@ class Run:
         self._pipe: Hijacked | None = None
         self._proxy: str | None = None
 
+    @cached_property
+    def is_podman(self) -> bool:
+        """Whether the engine is Podman, whose socket is not compatible in all."""
+        parts = self.api.version().get("Components") or []
+        return any("podman" in str(part.get("Name")).lower() for part in parts)
+
     @property
     def marks(self) -> dict[str, str]:
         """The labels of all that this run makes."""
@@ -145,14 +152,24 @@ class Run:
         """Start the keeper, then remove what runs left that live no longer."""
         image = self.tools()
         # the keeper comes first of all: what has a mark and no keeper is removed by others
-        host = self.api.create_host_config(auto_remove=True, network_mode="none", **_small(memory="128m", processes=64))
-        files = {name: _program(name) for name in ("beside.py", "serve.py")}
-        self._keeper = self._own(image, ["python3", "-B", "/course/beside.py"], host, files, "keeper", stdin=True)
-        self.api.disconnect_container_from_network(self._keeper, "none")
-        self.api.connect_container_to_network(self._keeper, self._network("keeper"))
+        self._keeper = self._make_keeper(image, "none")
+        network = self._network("keeper")
+        try:
+            self.api.disconnect_container_from_network(self._keeper, "none")
+            self.api.connect_container_to_network(self._keeper, network)
+        except APIError:  # with Podman, who was made without a network never gets one
+            first, self._keeper = self._keeper, self._make_keeper(image, network)
+            self.api.remove_container(first, force=True, v=True)
         self._pipe = Hijacked(self.api.attach_socket(self._keeper, params={"stdin": 1, "stdout": 1, "stream": 1}))
         self.api.start(self._keeper)
         sweep(self.api, keep=self.id)
+
+    def _make_keeper(self, image: str, network: str) -> str:
+        host = self.api.create_host_config(
+            auto_remove=True, network_mode=network, **_small(memory="128m", processes=64)
+        )
+        files = {name: _program(name) for name in ("beside.py", "serve.py")}
+        return self._own(image, ["python3", "-B", "/course/beside.py"], host, files, "keeper", stdin=True)
 
     def lives(self) -> bool:
         """Whether the keeper still answers to this process."""
@@ -309,9 +326,13 @@ class Run:
             self.api.start(self._proxy)
             self._until(lambda: b"ready" in self.api.logs(self._proxy, tail=5), 15)
         self.api.connect_container_to_network(self._proxy, network)
-        there = self.api.inspect_container(self._proxy)["NetworkSettings"]["Networks"].values()
-        ip = next(one["IPAddress"] for one in there if one["NetworkID"] == network)
-        return f"http://{ip}:{PROXY_PORT}"
+        return f"http://{self.address(self._proxy, network)}:{PROXY_PORT}"
+
+    def address(self, container: str, network: str) -> str:
+        """The IP address of a container on a network; an empty text when it has none."""
+        name = self.api.inspect_network(network)["Name"]  # the id of a network means nothing to Podman's containers
+        joined = self.api.inspect_container(container)["NetworkSettings"]["Networks"]
+        return (joined.get(name) or {}).get("IPAddress", "")
 
     def refused(self) -> str:
         """The last that the proxy did not let through, or an empty text."""

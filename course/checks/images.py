@@ -36,10 +36,11 @@ TITLE = "the image is built"
 BASES = "COURSE_BASE_IMAGES"  # repositories from which a missing base image may be fetched, with commas between
 DEFAULT_BASES = "python,debian,ubuntu,alpine"
 _LOOK_S = 0.4
-_STEP = re.compile(r"^Step (\d+)/(\d+) : (.*)", re.DOTALL)
+# "Step 3/5 : RUN …"; with Podman "[2/2] STEP 3/5: RUN …", where each stage is counted anew
+_STEP = re.compile(r"^(?:\[\d+/\d+\] )?(?:Step \d+/\d+ :|STEP \d+/\d+:) ")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_ENGINES_OWN = re.compile(r"Step \d+/\d+ :| --->|Removing intermediate container ")
-_MADE = re.compile(r"^ ---> ([0-9a-f]{12,64})\s*$")
+_ENGINES_OWN = re.compile(rf"{_STEP.pattern}| ---|--> |(?:\[\d+/\d+\] )?COMMIT|Removing intermediate container ")
+_MADE = re.compile(r"^(?: -)?--> ([0-9a-f]{11,64})\s*$")
 _VOLATILE = re.compile(
     r"(?:^|/)(?:var/log/.*|var/cache/ldconfig/aux-cache|var/lib/apt/lists/.*|var/cache/debconf/.*|root/\.cache/.*"
     r"|etc/(?:shadow|passwd|group|gshadow|subuid|subgid)-|var/lib/dpkg/.*-old)$"
@@ -177,9 +178,8 @@ class _Attempt:
         self.run, self.context, self.made, self.limits, self.base = run, context, made, limits, base
         self.output: list[str] = []
         self.printed = self.step = 0
-        self.last = self.error = ""
+        self.error = ""
         self.image: str | None = None
-        self.instruction = ""
         self.held: set[str] = set()
 
     def build(self, archive: Any, arguments: dict[str, str], *, network: bool, fresh: bool) -> Image:
@@ -212,12 +212,11 @@ class _Attempt:
     def _post(self, archive: Any, network: str, arguments: dict[str, str], fresh: bool) -> Any:
         api, limits = self.run.api, self.limits
         memory = limits.memory_mb << 20
-        file_size = limits.layer_mb * 10**6
-        ulimits = [
-            {"Name": "fsize", "Soft": file_size, "Hard": file_size},
-            {"Name": "core", "Soft": 0, "Hard": 0},
-            {"Name": "nofile", "Soft": 4096, "Hard": 4096},
-        ]
+        ulimits: list[Any] = []
+        for name, most in {"fsize": limits.layer_mb * 10**6, "core": 0, "nofile": 4096}.items():
+            ulimits.append(
+                f"{name}={most}:{most}" if self.run.is_podman else {"Name": name, "Soft": most, "Hard": most}
+            )
         params = {
             "dockerfile": "Dockerfile",
             "networkmode": network,
@@ -231,7 +230,7 @@ class _Attempt:
             "rm": True,
             "forcerm": True,
             "pull": False,
-            "nocache": fresh,
+            "nocache": fresh or self.run.is_podman,  # Podman 4 takes layers of other arguments from its cache
             "version": "1",
         }
         # the SDK's build() has no arguments for processor time and ulimits
@@ -290,8 +289,8 @@ class _Attempt:
         self.output.append(text)
         if self.printed > 1 << 18 and len(self.output) > 2000:
             del self.output[:1000]
-        if match := _STEP.match(text):
-            self.step, self.instruction = int(match.group(1)), match.group(3).strip()
+        if _STEP.match(text):
+            self.step += 1
         elif match := _MADE.match(text):
             self._made(match.group(1))
         if "error" in said:
@@ -300,7 +299,6 @@ class _Attempt:
             self.image = said["aux"]["ID"]
 
     def _made(self, image: str) -> None:
-        self.last = image
         with contextlib.suppress(*engines.TROUBLE):
             size = self.run.api.inspect_image(image)["Size"]
             base = self.base["Size"] if self.base else 0
@@ -384,7 +382,7 @@ class _Attempt:
         lines = [line for line in said.splitlines() if line.strip() and not _ENGINES_OWN.match(line)]
         shown = "\n".join(line[:200] for line in lines[-5:]) or None
         hint, reason = None, " ".join(error.split())[:300]
-        if match := re.search(r"returned a non-zero code: (\d+)", error):
+        if match := re.search(r"(?:returned a non-zero code:|while running runtime: exit status) (\d+)", error):
             code = int(match.group(1))
             reason = f"the step ended with exit status {code}"
             if code == 137:

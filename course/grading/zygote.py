@@ -48,7 +48,7 @@ WARM = (
 _MAX_REQUEST = 1 << 18
 _MAX_DESCRIPTORS = 16
 _LARGE = 2 << 20
-_OBJECTS_MB = 110  # what the small objects of all that is imported take
+_OBJECTS_MB = 130  # what the small objects of all that is imported take
 _MADV_COLLAPSE = 25
 
 
