@@ -40,15 +40,13 @@ WARM = (
     *("IPython.core.oinspect", "IPython.core.pylabtools", "IPython.extensions.storemagic", "IPython.utils.wildcard"),
     *("IPython.core.magics.execution", "IPython.core.magics.extension", "IPython.core.magics.pylab"),
     *("IPython.core.magics.ast_mod", "stack_data", "pygments.formatters.terminal256"),
-    # what labs 02, 04 and 05 take a second to import, in both kernels and in workers
-    *("skops.io", "docker", "kubernetes.client"),
     *("course.flights", "course.shipping", "course.figures", "course.checks", "course.checks.worker"),
     *("course.grading.inside", "course.grading.launcher"),
 )
 _MAX_REQUEST = 1 << 18
 _MAX_DESCRIPTORS = 16
 _LARGE = 2 << 20
-_OBJECTS_MB = 130  # what the small objects of all that is imported take
+_OBJECTS_MB = 110  # what the small objects of all that is imported take
 _MADV_COLLAPSE = 25
 
 
