@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 from gauge import Gauge
 from nbformat import NotebookNode
@@ -116,19 +117,10 @@ def graded(
         clock = job._Clock({})
         for book in work.key.notebooks:
             before = count()
-            with _environment(zygote.ENVIRONMENT, warm.path):
+            with mock.patch.dict(os.environ, {zygote.ENVIRONMENT: warm.path}):
                 done = job._grade_notebook(work, book, folder, clock)
             time.sleep(SETTLE_S)
             yield book.name, count() - before, done
-
-
-@contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """A variable of the environment, for a while."""
-    before = os.environ[name]
-    os.environ[name] = value
-    yield
-    os.environ[name] = before
 
 
 def bare(work: job.Work, count: Callable[[], float]) -> Iterator[tuple[str, float]]:

@@ -6,7 +6,7 @@ Nothing is run: each question's result stands in the output of its grade cell. N
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def of(lab: Path) -> Lab:
     """
     cells = {path.stem: handing_in.cells(path) for path in sorted(lab.glob("*.ipynb"))}
     notebooks = {name: _questions(found) for name, found in cells.items()}
-    titles = {name: next(_headings(found), name) for name, found in cells.items()}
+    titles = {name: next(headings(found), name) for name, found in cells.items()}
     receipt = handing_in.latest(lab)
     changed = handing_in.changed_since(lab, receipt) if receipt else []
     return Lab(lab.name, notebooks, titles, receipt, changed, handing_in.unsaved(lab))
@@ -166,7 +166,8 @@ def _others(sums: dict[str, float]) -> str:
     return f" (and {', '.join(parts)})" if parts else ""
 
 
-def _headings(cells: list[dict[str, Any]]) -> Iterator[str]:
+def headings(cells: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The headings in the text of cells, in order and of any level."""
     for cell in cells:
         if cell.get("cell_type") == "markdown":
             for title in re.findall(r"^#+ +(.+)$", handing_in.source(cell), re.MULTILINE):
@@ -177,7 +178,7 @@ def _questions(cells: list[dict[str, Any]]) -> list[Question]:
     found, heading = [], ""
     for cell in cells:
         source = handing_in.source(cell)
-        *_, heading = heading, *_headings([cell])
+        *_, heading = heading, *headings([cell])
         marks = (cell.get("metadata") or {}).get("nbgrader") or {}
         if marks.get("grade") or marks.get("task"):
             found.append(_question(cell, marks, source, heading))

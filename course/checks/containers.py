@@ -210,10 +210,7 @@ class Container(Service):
             state = self.state
             if not state.get("Running"):
                 break
-            address = run.address(self.id, self.network) or "0.0.0.0"
-            reply = run.ask(
-                {"do": "reach", "host": address, "port": self.port, "probe": probe, "timeout": min(left, 1.0)}, 30
-            )
+            reply = run.ask({"do": "reach", **self._at(run), "probe": probe, "timeout": min(left, 1.0)}, 30)
             if not reply.get("silent"):
                 self.seconds = time.monotonic() - started
                 self._failed_before = int((self.state.get("Health") or {}).get("FailingStreak") or 0)

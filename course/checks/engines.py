@@ -134,6 +134,7 @@ class Run:
         self._keeper: str | None = None
         self._pipe: Hijacked | None = None
         self._proxy: str | None = None
+        self._names: dict[str, str] = {}  # of networks, by their ids
 
     @cached_property
     def is_podman(self) -> bool:
@@ -281,9 +282,11 @@ class Run:
         labels = {**self.marks, ROLE: role}
         for tried in (options, None):  # Podman knows no such option
             try:
-                return self.api.create_network(
+                network = self.api.create_network(
                     name, driver="bridge", internal=internal, options=tried, labels=labels, check_duplicate=True
                 )["Id"]
+                self._names[network] = name
+                return network
             except APIError:
                 if tried is None:
                     raise
@@ -330,9 +333,9 @@ class Run:
 
     def address(self, container: str, network: str) -> str:
         """The IP address of a container on a network; an empty text when it has none."""
-        name = self.api.inspect_network(network)["Name"]  # the id of a network means nothing to Podman's containers
         joined = self.api.inspect_container(container)["NetworkSettings"]["Networks"]
-        return (joined.get(name) or {}).get("IPAddress", "")
+        # by its name: the id of a network means nothing to Podman's containers
+        return (joined.get(self._names[network]) or {}).get("IPAddress", "")
 
     def refused(self) -> str:
         """The last that the proxy did not let through, or an empty text."""

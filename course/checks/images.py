@@ -39,8 +39,8 @@ _LOOK_S = 0.4
 # "Step 3/5 : RUN …"; with Podman "[2/2] STEP 3/5: RUN …", where each stage is counted anew
 _STEP = re.compile(r"^(?:\[\d+/\d+\] )?(?:Step \d+/\d+ :|STEP \d+/\d+:) ")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_ENGINES_OWN = re.compile(rf"{_STEP.pattern}| ---|--> |(?:\[\d+/\d+\] )?COMMIT|Removing intermediate container ")
-_MADE = re.compile(r"^(?: -)?--> ([0-9a-f]{11,64})\s*$")
+_ENGINES_OWN = re.compile(rf"{_STEP.pattern}| --->|--> |(?:\[\d+/\d+\] )?COMMIT|Removing intermediate container ")
+_MADE = re.compile(r"^(?: ---> (?=[0-9a-f]{12})|--> )([0-9a-f]{11,64})\s*$")  # Podman shows one digit less
 _VOLATILE = re.compile(
     r"(?:^|/)(?:var/log/.*|var/cache/ldconfig/aux-cache|var/lib/apt/lists/.*|var/cache/debconf/.*|root/\.cache/.*"
     r"|etc/(?:shadow|passwd|group|gshadow|subuid|subgid)-|var/lib/dpkg/.*-old)$"

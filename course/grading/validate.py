@@ -25,6 +25,7 @@ from nbgrader import utils
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Float
 
+from course import standing
 from course.grading import notebooks, running
 from course.grading.records import Judgement, judge
 
@@ -135,10 +136,11 @@ def _reword(nb: NotebookNode) -> None:
     failed: list[NotebookNode] = []
     heading = ""
     for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            heading = next(iter(re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE)[-1:]), heading)
-            if untouched and notebooks.is_a(cell, "grade") and judge(cell).score == 0:
-                _show(cell, f"{heading}\n(written, and graded by a person: {judge(cell).points:g} points)")
+        *_, heading = heading, *standing.headings([cell])
+        if untouched and cell.cell_type == "markdown" and notebooks.is_a(cell, "grade"):
+            written = judge(cell)
+            if written.score == 0:
+                _show(cell, f"{heading}\n(written, and graded by a person: {written.points:g} points)")
         if not notebooks.is_graded(cell):
             errors = [output for output in cell.get("outputs", []) if _is_error(output)]
             above += [_told(error) for error in errors]
