@@ -40,9 +40,9 @@ WARM = (
     *("IPython.core.oinspect", "IPython.core.pylabtools", "IPython.extensions.storemagic", "IPython.utils.wildcard"),
     *("IPython.core.magics.execution", "IPython.core.magics.extension", "IPython.core.magics.pylab"),
     *("IPython.core.magics.ast_mod", "stack_data", "pygments.formatters.terminal256"),
-    # what labs 02 and 04 take a second to import, in both kernels and in workers. Not the client of Kubernetes, which lab 05
+    # what lab 02 takes a second to import, in both kernels and in workers. Not the client of Kubernetes, which lab 05
     # imports: it reads KUBECONFIG when it is imported, and here there is none.
-    *("skops.io", "docker"),
+    *("skops.io",),
     *("course.flights", "course.shipping", "course.figures", "course.checks", "course.checks.worker"),
     *("course.grading.inside", "course.grading.launcher"),
 )

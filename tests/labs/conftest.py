@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = REPOSITORY / "tests" / "fixtures" / "course"
 NEEDS = {"04_docker": "engine", "05_k8s": "cluster"}  # what a lab's notebooks need to run as their author ran them
 RUN = {"stages", "blank_scores"}  # fixtures that run notebooks
+AGAIN = "grade_cells_alone"  # a fixture that runs grade cells again, as a class that takes the whole lab does, too
 
 
 @dataclass(frozen=True)
@@ -118,16 +119,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test its labs, chapters, graded cells or kept submissions.
 
     A test that runs notebooks of a lab that needs an engine or a cluster carries that mark. Of the kept submissions
-    that run, all are `exhaustive` but the first wrong and the first right one of each notebook, and `costly` too
-    where they need an engine or a cluster.
+    that run, all are `exhaustive` but the first wrong and the first right one of each notebook. These, and grade cells
+    that run again, are `costly` too where they need an engine or a cluster.
     """
     runs = bool(RUN & set(metafunc.fixturenames))
+    again = AGAIN in metafunc.fixturenames
 
     def marked(value: Any, lab: Lab) -> Any:
         marks = []
         if runs and lab.name in NEEDS:
             marks.append(getattr(pytest.mark, NEEDS[lab.name]))
-        if runs and isinstance(value, Kept) and value not in SAMPLE:
+        alike = runs and isinstance(value, Kept) and value not in SAMPLE
+        if alike or (again and lab.name in NEEDS):
             marks += [pytest.mark.exhaustive, *([pytest.mark.costly] if lab.name in NEEDS else [])]
         return pytest.param(value, marks=marks)
 
@@ -252,6 +255,18 @@ class Stages:
         return self.once(key, build)
 
 
+@pytest.fixture
+def grade_cells_alone(stages: Stages, tmp_path: Path) -> Callable[[Chapter], list[running.Graded]]:
+    """The grade cells of a chapter, run by themselves in a new kernel on what the whole lab shipped."""
+
+    def run(chapter: Chapter) -> list[running.Graded]:
+        folder = stages.copy(chapter.lab, len(chapter.lab.notebooks), tmp_path)
+        cells = running.only_grade_cells(notebooks.read(chapter.path))
+        return running.judged(running.execute(cells, folder, allow_errors=True))
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def labs() -> list[Lab]:
     """All labs under test."""
@@ -282,7 +297,10 @@ def released(once: Once) -> Callable[[Lab], Path]:
 
 @pytest.fixture(scope="session")
 def blank_scores(once: Once, released: Callable[[Lab], Path]) -> Callable[[Lab], dict[str, Any]]:
-    """What the untouched release earns, with the hidden tests put back: grade id → score, text."""
+    """What the untouched release earns, with the hidden tests put back: grade id → score, text.
+
+    As when grading, a notebook's own cells have no engine and no cluster; grade cells have.
+    """
 
     def of(lab: Lab) -> dict[str, Any]:
         def build(place: Path) -> None:
@@ -291,7 +309,9 @@ def blank_scores(once: Once, released: Callable[[Lab], Path]) -> Callable[[Lab],
             for path in lab.notebooks:
                 blank = notebooks.read(released(lab) / path.name)
                 full = running.with_hidden_tests(blank, notebooks.read(path))
-                done = running.execute(full, folder, allow_errors=True)
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setenv("COURSE_LIVE", "off")
+                    done = running.execute(full, folder, allow_errors=True)
                 for cell in running.judged(done):
                     scores[cell.grade_id] = {"score": cell.judgement.score, "text": cell.judgement.text}
             (place / "scores.json").write_text(json.dumps(scores))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from course.grading import notebooks, running
+from course.grading import running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first to ask runs the notebooks before it, too
 
@@ -28,10 +28,8 @@ def test_a_blank_fails_kindly(graded, blank_scores):
     assert "Traceback" not in text
 
 
-def test_grade_cells_alone_in_a_new_kernel_say_the_same(chapter, stages, tmp_path):
-    folder = stages.copy(chapter.lab, len(chapter.lab.notebooks), tmp_path)
-    alone = running.execute(running.only_grade_cells(notebooks.read(chapter.path)), folder, allow_errors=True)
-    scores = {cell.grade_id: (cell.judgement.score, cell.judgement.text) for cell in running.judged(alone)}
+def test_grade_cells_alone_in_a_new_kernel_say_the_same(chapter, stages, grade_cells_alone):
+    scores = {c.grade_id: (c.judgement.score, c.judgement.text) for c in grade_cells_alone(chapter)}
     expected = {c.grade_id: (c.judgement.score, c.judgement.text) for c in running.judged(stages.ran(chapter))}
     assert scores == expected
 

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import nbformat
@@ -14,7 +13,10 @@ import pytest
 
 from course.grading import notebooks, source
 
+from .conftest import CHAPTERS, TINY
+
 SANITISE = Path(__file__).with_name("nbval_sanitize.cfg")
+REPLAY = Path(__file__).with_name("replay.py")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first to ask runs the notebooks before it, too
 
@@ -25,25 +27,50 @@ def test_a_solution_runs_from_end_to_end(chapter, stages):
 
 
 def test_a_solution_agrees_with_its_stored_outputs(chapter, stages, tmp_path, environment):
-    folder = stages.copy(chapter.lab, chapter.place, tmp_path)
-    notebook = notebooks.read(chapter.path)
+    done = _nbval(notebooks.read(chapter.path), stages.ran(chapter), tmp_path, environment)
+    assert done.returncode == 0, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)[-8000:]
+
+
+def test_a_stored_output_that_is_not_true_is_found(stages, tmp_path, environment):
+    small = next(chapter for chapter in CHAPTERS if chapter.lab.root == TINY)
+    notebook = notebooks.read(small.path)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", []) if "text" in output]
+    outputs[-1].text = outputs[-1].text.replace("a", "e") + "once more\n"
+    done = _nbval(notebook, stages.ran(small), tmp_path, environment)
+    assert done.returncode == 1
+    assert "1 failed" in done.stdout
+
+
+def _nbval(notebook, ran, folder, environment):
+    """nbval compares a notebook's outputs with those that it had when it ran, which a kernel gives again."""
+    nbformat.write(ran, folder / "ran.ipynb")
+    kernel = folder / "kernels" / "replay" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    command = [sys.executable, str(REPLAY), str(folder / "ran.ipynb"), "-f", "{connection_file}"]
+    kernel.write_text(json.dumps({"argv": command, "display_name": "replay", "language": "python"}))
     for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
         cell.execution_count = number  # which the normal form leaves out, and by which nbval knows that a cell was run
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
-    nbformat.write(notebook, folder / chapter.path.name)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-c", str(tmp_path / "pytest.ini")]
-    command += ["--nbval-sanitize-with", str(SANITISE), "--nbval-cell-timeout", "180", "--tb=short", "-q"]
-    command += ["-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:timeout", chapter.path.name]
-    environment.pop("PYTEST_ADDOPTS", None)
-    environment["COURSE_PROGRESS"] = "off"  # nbval does not know that a cell can clear its output
-    with tempfile.TemporaryDirectory(prefix="nbval-", ignore_cleanup_errors=True) as short:  # nbval kills its kernels,
-        Path(short).chmod(0o755)  # and what they had there would stay
-        environment["TMPDIR"] = short
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)[-8000:]
+    nbformat.write(notebook, folder / "stored.ipynb")
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-kernel-name", "replay", "-c", "pytest.ini"]
+    command += [
+        "--nbval-sanitize-with",
+        str(SANITISE),
+        "--tb=short",
+        "-q",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+    ]
+    command += ["-p", "no:xdist", "-p", "no:timeout", "stored.ipynb"]
+    for name in ("PYTEST_ADDOPTS", "JUPYTER_DEFAULT_PROVISIONER_NAME"):
+        environment.pop(name, None)
+    environment["JUPYTER_PATH"] = str(folder)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
 
 def test_a_solution_has_outputs_to_compare(chapter):

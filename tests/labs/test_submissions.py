@@ -89,7 +89,7 @@ def _what_it_reaches(notebook, case):
 
 
 def _only_shows(source, used):
-    """Whether a cell has no effect but what it displays: it sets no name that is used further down, and calls nothing."""
+    """Whether a cell has no effect but what it displays: it sets no name that is used later, and calls nothing."""
     try:
         statements = ast.parse(source).body
     except SyntaxError:  # a magic
