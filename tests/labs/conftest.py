@@ -28,6 +28,7 @@ from course.grading import notebooks, release, running, sandbox, source, zygote
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = REPOSITORY / "tests" / "fixtures" / "course"
 NEEDS = {"04_docker": "engine", "05_k8s": "cluster"}  # what a lab's notebooks need to run as their author ran them
+LIVE = "COURSE_LIVE"  # "off": a notebook's own cells find no engine and no cluster, as when it is graded
 RUN = {"stages", "blank_scores"}  # fixtures that run notebooks
 AGAIN = "grade_cells_alone"  # a fixture that runs grade cells again, as a class that takes the whole lab does, too
 
@@ -248,9 +249,11 @@ class Stages:
         def build(place: Path) -> None:
             folder = shutil.copytree(before, place / lab.name, symlinks=True)
             path = lab.notebooks[count - 1]
-            papermill.execute_notebook(
-                path, place / path.name, cwd=folder, kernel_name="python3", progress_bar=False, log_output=False
-            )
+            with pytest.MonkeyPatch.context() as patch:
+                patch.delenv(LIVE, raising=False)  # the test that asks first may have switched it off for itself
+                papermill.execute_notebook(
+                    path, place / path.name, cwd=folder, kernel_name="python3", progress_bar=False, log_output=False
+                )
 
         return self.once(key, build)
 
@@ -310,7 +313,7 @@ def blank_scores(once: Once, released: Callable[[Lab], Path]) -> Callable[[Lab],
                 blank = notebooks.read(released(lab) / path.name)
                 full = running.with_hidden_tests(blank, notebooks.read(path))
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setenv("COURSE_LIVE", "off")
+                    patch.setenv(LIVE, "off")
                     done = running.execute(full, folder, allow_errors=True)
                 for cell in running.judged(done):
                     scores[cell.grade_id] = {"score": cell.judgement.score, "text": cell.judgement.text}

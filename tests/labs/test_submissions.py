@@ -12,6 +12,8 @@ import pytest
 
 from course.grading import notebooks, running
 
+from .conftest import LIVE
+
 WRONG_PER_LAB = 6
 RIGHT_PER_LAB = 3
 
@@ -20,7 +22,7 @@ RIGHT_PER_LAB = 3
 @pytest.mark.timeout(900)  # the first to ask runs the notebooks before it, too
 def test_a_kept_submission_earns_exactly_its_points(kept, stages, tmp_path, monkeypatch):
     """As when grading, the notebook's own cells have no cluster; grade cells have."""
-    monkeypatch.setenv("COURSE_LIVE", "off")
+    monkeypatch.setenv(LIVE, "off")
     case = kept.load()
     path = _notebook(kept, case)
     folder = stages.copy(kept.lab, kept.lab.notebooks.index(path), tmp_path)
