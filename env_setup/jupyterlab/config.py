@@ -1,7 +1,7 @@
 """JupyterLab for this course; `make lab` starts it with this file.
 
 Everything that JupyterLab remembers stays in this clone, under .jupyter/, beside the settings that the course brings
-in overrides.json. What you configured for your own Jupyter is read first and still holds where this file is silent.
+in overrides.json and overrides.d. What you configured for your own Jupyter is read first and still holds where this file is silent.
 """
 
 import os
@@ -38,7 +38,7 @@ c.ServerApp.root_dir = str(clone)
 c.FileContentsManager.preferred_dir = str(clone / "labs")
 c.LabApp.default_url = "/lab/tree/labs/index.md"
 
-c.LabApp.app_settings_dir = str(here)  # overrides.json: Markdown opens rendered, no news, the button Hand in
+c.LabApp.app_settings_dir = str(here)  # Markdown opens rendered, no news; the button Hand in
 c.ServerApp.jpserver_extensions = {"course.hand_in_page": True}  # what that button opens
 c.LabApp.user_settings_dir = str(clone / ".jupyter" / "settings")
 c.LabApp.workspaces_dir = str(clone / ".jupyter" / "workspaces")
