@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from packaging.requirements import Requirement
 from served import ARTIFACT, BLUE, ORANGE
 
-SERVICE = ("flask", "gunicorn", "jsonschema", "onnxruntime", "pandas")
+SERVICE = ("flask", "gunicorn", "jsonschema", "onnxruntime", "pandas", "rfc3339-validator")
 
 
 def facts() -> dict[str, str]:
