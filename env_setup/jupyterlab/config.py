@@ -1,8 +1,8 @@
 """JupyterLab for this course; `make lab` starts it with this file.
 
 Everything that JupyterLab remembers stays in this clone, under .jupyter/, beside the settings that the course brings
-in overrides.json and overrides.d. What you configured for your own Jupyter is read first and still holds where this file
-is silent.
+in overrides.json and overrides.d. What you configured for your own Jupyter is read first and still holds where this
+file is silent.
 """
 
 import os
