@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+import zmq.asyncio
 from jupyter_client.asynchronous import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
-from traitlets import Bool, Dict, Instance, Type
+from traitlets import Bool, Dict, Instance, Type, default
 
 from course.checks import processes
 from course.grading import sandbox, zygote
@@ -162,16 +163,18 @@ class WarmKernelManager(AsyncKernelManager):
     limits = Instance(Limits, ())
     client_factory = Type(WarmKernelClient).tag(config=True)
 
-    def client(self, **kwargs: Any) -> WarmKernelClient:
-        """A client that no kernel can harm.
+    @default("context")
+    def _sockets_that_no_kernel_can_harm(self) -> zmq.asyncio.Context:
+        """What all sockets to the kernel are made of, the manager's own for control, too.
 
-        It takes no message, and no queue of messages, so large that they fill our memory. It connects once, before any
-        cell has run, and never again: by then a student's cell may have put links to other sockets where its own were.
+        They take no message, and no queue of messages, so large that they fill our memory. They connect once, before
+        any cell has run, and never again: by then a student's cell may have put links to other sockets in their place.
         """
-        self.context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        self.context.setsockopt(zmq.RCVHWM, MAX_QUEUE)
-        self.context.setsockopt(zmq.RECONNECT_IVL, -1)
-        return super().client(**kwargs)
+        context = super()._context_default()
+        context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        context.setsockopt(zmq.RCVHWM, MAX_QUEUE)
+        context.setsockopt(zmq.RECONNECT_IVL, -1)
+        return context
 
     @property
     def kernel_spec(self) -> KernelSpec:
