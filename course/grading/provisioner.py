@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-import zmq.asyncio
 from jupyter_client.asynchronous import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -164,7 +163,7 @@ class WarmKernelManager(AsyncKernelManager):
     client_factory = Type(WarmKernelClient).tag(config=True)
 
     @default("context")
-    def _sockets_that_no_kernel_can_harm(self) -> zmq.asyncio.Context:
+    def _sockets_that_no_kernel_can_harm(self) -> zmq.Context:
         """What all sockets to the kernel are made of, the manager's own for control, too.
 
         They take no message, and no queue of messages, so large that they fill our memory. They connect once, before

@@ -42,7 +42,7 @@ WARM = (
     *("IPython.core.magics.ast_mod", "stack_data", "pygments.formatters.terminal256"),
     # what lab 02 takes a second to import, in both kernels and in workers. Not the client of Kubernetes, which lab 05
     # imports: it reads KUBECONFIG when it is imported, and here there is none.
-    *("skops.io",),
+    "skops.io",
     *("course.flights", "course.shipping", "course.figures", "course.checks", "course.checks.worker"),
     *("course.grading.inside", "course.grading.launcher"),
 )

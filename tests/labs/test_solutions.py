@@ -56,17 +56,8 @@ def _nbval(notebook, ran, folder, environment):
     nbformat.write(notebook, folder / "stored.ipynb")
     (folder / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-kernel-name", "replay", "-c", "pytest.ini"]
-    command += [
-        "--nbval-sanitize-with",
-        str(SANITISE),
-        "--tb=short",
-        "-q",
-        "-p",
-        "no:randomly",
-        "-p",
-        "no:cacheprovider",
-    ]
-    command += ["-p", "no:xdist", "-p", "no:timeout", "stored.ipynb"]
+    command += ["--nbval-sanitize-with", str(SANITISE), "--tb=short", "-q", "stored.ipynb"]
+    command += [f"-pno:{plugin}" for plugin in ("randomly", "cacheprovider", "xdist", "timeout")]
     for name in ("PYTEST_ADDOPTS", "JUPYTER_DEFAULT_PROVISIONER_NAME"):
         environment.pop(name, None)
     environment["JUPYTER_PATH"] = str(folder)
