@@ -71,7 +71,7 @@ class SetupError(OSError):
     """The sandbox could not be made; the message names the step."""
 
 
-def run(view: View, cwd: Path, payload: Callable[[], NoReturn], control: int) -> NoReturn:
+def run(view: View, cwd: Path, payload: Callable[[], NoReturn], control: int, parent: int) -> NoReturn:
     """Run a function in a new sandbox, and end this process with it.
 
     Args:
@@ -80,11 +80,12 @@ def run(view: View, cwd: Path, payload: Callable[[], NoReturn], control: int) ->
         payload: what runs inside; it must not return.
         control: a connected socket. The other end gets `b"s"`, the status (4 bytes) and, if it was stopped, the reason;
             each byte that it sends is a signal number for the payload; when it closes, everything inside is killed.
+        parent: the process id of the one that forked this process; when that ends, everything inside is killed, too.
     """
     root = os.geteuid() == 0
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)  # ours, in which what is inside can be seen
     _unshare(user=not root)
-    die_with_parent()
+    die_with_parent(parent)  # not before: a change of user clears it
     reading, telling = os.pipe()
     init = os.fork()
     if init == 0:
@@ -95,14 +96,17 @@ def run(view: View, cwd: Path, payload: Callable[[], NoReturn], control: int) ->
     _supervise(init, control, Watch(view.limits, view.tops(), proc, init), reading)
 
 
-def run_bwrap(view: View, cwd: Path, command: Sequence[str], env: dict[str, str], control: int) -> NoReturn:
+def run_bwrap(
+    view: View, cwd: Path, command: Sequence[str], env: dict[str, str], control: int, parent: int
+) -> NoReturn:
     """Run a program in a sandbox that bubblewrap makes; the rest is as for :func:`run`, without Landlock."""
-    die_with_parent()
+    die_with_parent(parent)
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+    supervisor = os.getpid()
     child = os.fork()
     if child == 0:
         os.close(control)
-        die_with_parent()
+        die_with_parent(supervisor)
         _limit(view.limits, processes=False)  # bubblewrap's user has other processes, too
         with tempfile.TemporaryFile() as file:
             file.write(syscalls.program())
@@ -134,18 +138,26 @@ def bwrap_arguments(view: View, cwd: Path, filter_from: int) -> list[str]:
     return [*words, "--remount-ro", "/", "--seccomp", str(filter_from), "--chdir", str(cwd)]
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends."""
+def die_with_parent(parent: int | None = None) -> None:
+    """Have the kernel kill this process when its parent ends.
+
+    Args:
+        parent: the process id of the parent. When it has ended before the kernel was asked, this process ends now.
+            None where the namespace or a pipe sees to that.
+    """
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if parent is not None and os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_trusted(cwd: Path, payload: Callable[[], NoReturn], control: int) -> NoReturn:
+def run_trusted(cwd: Path, payload: Callable[[], NoReturn], control: int, parent: int) -> NoReturn:
     """Run a trusted function without a sandbox, in a session of its own, under the same control."""
-    die_with_parent()
+    die_with_parent(parent)
+    supervisor = os.getpid()
     child = os.fork()
     if child == 0:
         os.close(control)
-        die_with_parent()
+        die_with_parent(supervisor)
         os.setsid()
         os.chdir(cwd)
         payload()
@@ -400,13 +412,15 @@ def supported() -> str | None:
     if not syscalls.is_known_machine():
         return f"no list of system calls for {platform.machine()}"
     ours, theirs = socket.socketpair()
+    here = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
             ours.close()
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, 2)
-            run(View((Path("/usr"), Path("/etc/ld.so.cache")), ()), Path("/"), lambda: os._exit(0), theirs.detach())
+            view = View((Path("/usr"), Path("/etc/ld.so.cache")), ())
+            run(view, Path("/"), lambda: os._exit(0), theirs.detach(), here)
         except BaseException as error:
             with contextlib.suppress(OSError):
                 os.write(theirs.fileno(), b"e" + str(error).encode())

@@ -273,12 +273,13 @@ def _serve(path: str, ready: int) -> NoReturn:
     _use_large_pages()
     os.write(ready, b"!")
     os.close(ready)
+    here = os.getpid()
     while True:
         connection, _ = listener.accept()
         with connection, contextlib.suppress(OSError):  # the one who asks notices that nobody answers
             if os.fork() == 0:
                 listener.close()
-                _answer(connection)
+                _answer(connection, here)
 
 
 def _objects_side_by_side() -> list[bytes]:
@@ -301,7 +302,7 @@ def _use_large_pages() -> None:
             madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_COLLAPSE)
 
 
-def _answer(connection: socket.socket) -> NoReturn:
+def _answer(connection: socket.socket, parent: int) -> NoReturn:
     """In the fork: read what is asked for, and be it. The zygote reads nothing, so no fork remembers others."""
     try:
         message, descriptors, _, _ = socket.recv_fds(connection, _MAX_REQUEST, _MAX_DESCRIPTORS)
@@ -310,7 +311,7 @@ def _answer(connection: socket.socket) -> NoReturn:
         request = json.loads(message)
         connection.send(struct.pack("<i", os.getpid()))
         connection.close()
-        _become(request, descriptors)
+        _become(request, descriptors, parent)
     except BaseException:
         import traceback
 
@@ -319,7 +320,7 @@ def _answer(connection: socket.socket) -> NoReturn:
         os._exit(confine.SETUP_FAILED)
 
 
-def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
+def _become(request: dict[str, Any], descriptors: list[int], parent: int) -> NoReturn:
     """Set the file descriptors, enter the sandbox, and be what was asked for."""
     from course.grading import inside
 
@@ -336,11 +337,11 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         os._exit(0)
 
     if request["view"] is None:
-        confine.run_trusted(cwd, payload, control)
+        confine.run_trusted(cwd, payload, control, parent)
     view = _view_from_json(request["view"])
     if view.bwrap is not None:
-        confine.run_bwrap(view, cwd, inside.cold(kind, arguments), env, control)
-    confine.run(view, cwd, payload, control)
+        confine.run_bwrap(view, cwd, inside.cold(kind, arguments), env, control, parent)
+    confine.run(view, cwd, payload, control, parent)
 
 
 def _arrange(numbers: list[int], descriptors: list[int]) -> int:

@@ -81,11 +81,12 @@ def test_a_student_cannot_claim_that_the_sandbox_failed(warm, tmp_path):
 
 
 @needs_sandbox
-def test_when_the_zygote_dies_all_that_it_forked_dies(tmp_path):
+@pytest.mark.parametrize("trusted", [False, True])
+def test_when_the_zygote_dies_all_that_it_forked_dies_however_young_it_is(tmp_path, trusted):
     made = zygote.Zygote()
     if os.geteuid() == 0:
         os.chown(tmp_path, sandbox.FIRST_UID, sandbox.FIRST_UID)
-    view = sandbox.view([tmp_path])
+    view = None if trusted else sandbox.view([tmp_path])
     process = zygote.spawn(made.path, "command", ["/bin/sleep", "61"], cwd=tmp_path, env={}, view=view, descriptors={})
     made.close()
     assert process.wait(10) == -signal.SIGKILL
