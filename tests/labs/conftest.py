@@ -150,6 +150,35 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, marks, ids=list(map(str, values)))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First one test of each lab that makes all stages of it, last those that copy a stage, by how many they need.
+
+    Else a worker would wait for the notebooks that another one runs. The workers begin in different parts of the list.
+    """
+    items.sort(key=lambda item: _stages_needed(item) or (0, ""))
+    makers = {item.callspec.params["chapter"].lab: item for item in items if _makes_all_stages(item)}
+    items[:] = [*makers.values(), *(item for item in items if item not in makers.values())]
+
+
+def _makes_all_stages(item: pytest.Item) -> bool:
+    chapter = item.callspec.params.get("chapter") if _stages_needed(item) else None
+    return chapter is not None and chapter.place == len(chapter.lab.notebooks) - 1 and AGAIN not in item.fixturenames
+
+
+def _stages_needed(item: pytest.Item) -> tuple[int, str] | None:
+    """How many notebooks must have run before a test can begin, and of which lab; None where it runs none."""
+    names, params = getattr(item, "fixturenames", ()), item.callspec.params if hasattr(item, "callspec") else {}
+    if not RUN & set(names):
+        return None
+    if (kept := params.get("kept")) is not None:
+        return 1 + [path.stem for path in kept.lab.notebooks].index(kept.load()["notebook"]), kept.lab.name
+    chapter = params.get("chapter") or params.get("graded", (None,))[0]
+    if chapter is None:
+        return None
+    return (1 if "blank_scores" in names else 2 + chapter.place), chapter.lab.name
+
+
 class Once:
     """Builds a folder once per session, also when several pytest workers ask for it at the same time."""
 

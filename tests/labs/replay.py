@@ -8,11 +8,13 @@ So nbval compares a solution's stored outputs with those of the one run that all
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
-import nbformat
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
+
+from course.grading import notebooks
 
 
 class Replay(Kernel):
@@ -26,8 +28,7 @@ class Replay(Kernel):
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
-        cells = nbformat.read(self.ran, as_version=4).cells
-        self.cells = [cell for cell in cells if cell.cell_type == "code"]
+        self.cells = [cell for cell in notebooks.read(Path(self.ran)).cells if cell.cell_type == "code"]
 
     def do_execute(self, code: str, silent: bool, *_: Any, **__: Any) -> dict[str, Any]:
         """Send what the cell gave; an error where no such cell ran."""

@@ -69,13 +69,19 @@ def _notebook(kept, case):
 def _what_it_reaches(notebook, case):
     """The notebook up to the last grade cell that judges a changed answer or loses points.
 
-    Without the grade cells above the first changed answer, for what they judge is the solution's, and without cells
-    that only show something.
+    Grade cells judge the answer before them, up to the next one. Without the grade cells above the first changed
+    answer, for what they judge is the solution's, and without cells that only show something.
     """
     names = [notebooks.grade_id(cell) for cell in notebook.cells]
     graded = [place for place, cell in enumerate(notebook.cells) if notebooks.is_graded(cell)]
     changed = [names.index(name) for name in case["cells"]]
-    judging = [min((place for place in graded if place > answer), default=answer) for answer in changed]
+    others = [place for place, cell in enumerate(notebook.cells) if notebooks.is_a(cell, "solution")]
+    others = [place for place in others if place not in changed]
+    judging = []
+    for answer in changed:
+        first = min((place for place in graded if place > answer), default=answer)
+        end = min((place for place in others if place > first), default=len(names))
+        judging.append(max((place for place in graded if first <= place < end), default=answer))
     last = max([*judging, *(names.index(name) for name in case["grades"])])
     kept, used = [], set()
     for place in range(last, -1, -1):
