@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+LONG_S = 900  # a test that allows itself more seconds than this is one of the longest
+
 # More threads than cores makes small models many times slower, and the tests already use every core.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
@@ -95,11 +97,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is exhaustive, unless all is asked for, or a test by its name."""
-    if config.getoption("--all") or config.option.keyword or any("::" in name for name in config.args):
-        return
-    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("exhaustive")])
-    items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+    """Leave out what is exhaustive, unless all is asked for, or a test by its name; begin with what may take longest.
+
+    Else one worker would be in the middle of the longest test when all others are done.
+    """
+    if not (config.getoption("--all") or config.option.keyword or any("::" in name for name in config.args)):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("exhaustive")])
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+    items.sort(key=_may_take_long, reverse=True)
+
+
+def _may_take_long(item: pytest.Item) -> bool:
+    allowed = item.get_closest_marker("timeout")
+    return allowed is not None and allowed.args[0] > LONG_S
 
 
 def pytest_configure() -> None:

@@ -82,6 +82,7 @@ class Kept:
         cells: the new source of answer cells, by grade id; all others hold the solution.
         grades: the exact points of grade cells, by grade id; all others must earn everything.
         messages: what the rendered results must say, whatever the white space.
+        costly: true where an image is built or pods are updated for more than some twenty seconds; else left out.
     """
 
     lab: Lab
@@ -98,11 +99,12 @@ class Kept:
         """
         data = yaml.safe_load(self.path.read_text(encoding="utf-8"))
         given = set(data) if isinstance(data, dict) else set()
-        if not {"says", "notebook", "cells"} <= given <= {"says", "notebook", "cells", "grades", "messages"}:
-            raise ValueError(f"{self.path}: expected says, notebook, cells and perhaps grades, messages; got {given}")
+        needed, more = {"says", "notebook", "cells"}, {"grades", "messages", "costly"}
+        if not needed <= given <= needed | more:
+            raise ValueError(f"{self.path}: expected says, notebook, cells and perhaps {', '.join(more)}; got {given}")
         if not isinstance(data["cells"], dict) or not all(isinstance(text, str) for text in data["cells"].values()):
             raise ValueError(f"{self.path}: cells is a mapping from grade id to the cell's source")
-        return {"grades": {}, "messages": [], **data}
+        return {"grades": {}, "messages": [], "costly": False, **data}
 
 
 def _labs() -> list[Lab]:
@@ -113,26 +115,34 @@ def _labs() -> list[Lab]:
 LABS = _labs()
 CHAPTERS = [Chapter(lab, path) for lab in LABS for path in lab.notebooks]
 KEPT = [Kept(lab, path) for lab in LABS for path in sorted(lab.submissions.glob("*/*.yaml"))]
-SAMPLE = set({(kept.lab, kept.path.parent.name, kept.load()["notebook"]): kept for kept in reversed(KEPT)}.values())
+COSTLY = {kept for kept in KEPT if kept.load()["costly"]}
+SAMPLE = set(
+    {
+        (kept.lab, kept.path.parent.name, kept.load()["notebook"]): kept
+        for kept in reversed(KEPT)
+        if kept not in COSTLY
+    }.values()
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test its labs, chapters, graded cells or kept submissions.
 
     A test that runs notebooks of a lab that needs an engine or a cluster carries that mark. Of the kept submissions
-    that run, all are `exhaustive` but the first wrong and the first right one of each notebook. These, and grade cells
-    that run again, are `costly` too where they need an engine or a cluster.
+    that run, all are `exhaustive` but the first wrong and the first right one of each notebook that is not `costly`.
+    Grade cells that run again are both where they need an engine or a cluster.
     """
     runs = bool(RUN & set(metafunc.fixturenames))
-    again = AGAIN in metafunc.fixturenames
 
     def marked(value: Any, lab: Lab) -> Any:
         marks = []
         if runs and lab.name in NEEDS:
             marks.append(getattr(pytest.mark, NEEDS[lab.name]))
-        alike = runs and isinstance(value, Kept) and value not in SAMPLE
-        if alike or (again and lab.name in NEEDS):
-            marks += [pytest.mark.exhaustive, *([pytest.mark.costly] if lab.name in NEEDS else [])]
+        again = AGAIN in metafunc.fixturenames and lab.name in NEEDS
+        if again or (runs and value in COSTLY):
+            marks += [pytest.mark.exhaustive, pytest.mark.costly]
+        elif runs and isinstance(value, Kept) and value not in SAMPLE:
+            marks.append(pytest.mark.exhaustive)
         return pytest.param(value, marks=marks)
 
     if "graded" in metafunc.fixturenames:
@@ -172,7 +182,8 @@ def _stages_needed(item: pytest.Item) -> tuple[int, str] | None:
     if not RUN & set(names):
         return None
     if (kept := params.get("kept")) is not None:
-        return 1 + [path.stem for path in kept.lab.notebooks].index(kept.load()["notebook"]), kept.lab.name
+        stem = kept.load()["notebook"].removesuffix(".ipynb")
+        return 1 + [path.stem for path in kept.lab.notebooks].index(stem), kept.lab.name
     chapter = params.get("chapter") or params.get("graded", (None,))[0]
     if chapter is None:
         return None
