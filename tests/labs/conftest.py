@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import shutil
@@ -91,7 +92,8 @@ class Kept:
     def __str__(self) -> str:
         return f"{self.lab.name}/{self.path.parent.name}/{self.path.stem}"
 
-    def load(self) -> dict[str, Any]:
+    @functools.cached_property
+    def case(self) -> dict[str, Any]:
         """The file, checked.
 
         Raises:
@@ -106,6 +108,18 @@ class Kept:
             raise ValueError(f"{self.path}: cells is a mapping from grade id to the cell's source")
         return {"grades": {}, "messages": [], "costly": False, **data}
 
+    @property
+    def chapter(self) -> Chapter:
+        """The notebook that it is about.
+
+        Raises:
+            ValueError: the lab has no such notebook.
+        """
+        for path in self.lab.notebooks:
+            if self.case["notebook"] in (path.name, path.stem):
+                return Chapter(self.lab, path)
+        raise ValueError(f"{self.path}: there is no notebook {self.case['notebook']!r}")
+
 
 def _labs() -> list[Lab]:
     ours = [Lab(folder, REPOSITORY / "tests" / "labs" / folder.name) for folder in source.labs(REPOSITORY)]
@@ -115,14 +129,8 @@ def _labs() -> list[Lab]:
 LABS = _labs()
 CHAPTERS = [Chapter(lab, path) for lab in LABS for path in lab.notebooks]
 KEPT = [Kept(lab, path) for lab in LABS for path in sorted(lab.submissions.glob("*/*.yaml"))]
-COSTLY = {kept for kept in KEPT if kept.load()["costly"]}
-SAMPLE = set(
-    {
-        (kept.lab, kept.path.parent.name, kept.load()["notebook"]): kept
-        for kept in reversed(KEPT)
-        if kept not in COSTLY
-    }.values()
-)
+COSTLY = {kept for kept in KEPT if kept.case["costly"]}
+SAMPLE = set({(kept.path.parent, kept.chapter): kept for kept in reversed(KEPT) if kept not in COSTLY}.values())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -184,8 +192,7 @@ def _stages_needed(item: pytest.Item) -> tuple[int, str] | None:
     if not RUN & set(names):
         return None
     if (kept := params.get("kept")) is not None:
-        stem = kept.load()["notebook"].removesuffix(".ipynb")
-        return 1 + [path.stem for path in kept.lab.notebooks].index(stem), kept.lab.name
+        return 1 + kept.chapter.place, kept.lab.name
     chapter = params.get("chapter") or params.get("graded", (None,))[0]
     if chapter is None:
         return None

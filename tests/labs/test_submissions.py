@@ -23,10 +23,9 @@ RIGHT_PER_LAB = 3
 def test_a_kept_submission_earns_exactly_its_points(kept, stages, tmp_path, monkeypatch):
     """As when grading, the notebook's own cells have no cluster; grade cells have."""
     monkeypatch.setenv(LIVE, "off")
-    case = kept.load()
-    path = _notebook(kept, case)
-    folder = stages.copy(kept.lab, kept.lab.notebooks.index(path), tmp_path)
-    submitted = _what_it_reaches(running.with_answers(notebooks.read(path), case["cells"]), case)
+    case, chapter = kept.case, kept.chapter
+    folder = stages.copy(kept.lab, chapter.place, tmp_path)
+    submitted = _what_it_reaches(running.with_answers(notebooks.read(chapter.path), case["cells"]), case)
     judged = running.judged(running.execute(submitted, folder, allow_errors=True))
     assert judged
     report = "\n".join(cell.judgement.text for cell in judged)
@@ -37,8 +36,7 @@ def test_a_kept_submission_earns_exactly_its_points(kept, stages, tmp_path, monk
 
 
 def test_a_kept_submission_names_cells_that_exist_and_says_what_it_is_about(kept):
-    case = kept.load()
-    original = notebooks.read(_notebook(kept, case))
+    case, original = kept.case, notebooks.read(kept.chapter.path)
     answers = {notebooks.grade_id(cell) for cell in original.cells if notebooks.is_a(cell, "solution")}
     worth = {notebooks.grade_id(c): c.metadata.nbgrader.points for c in original.cells if notebooks.is_graded(c)}
     assert set(case["cells"]) <= answers
@@ -58,12 +56,6 @@ def test_a_lab_keeps_enough_wrong_and_right_submissions(lab):
         wrong, right = WRONG_PER_LAB, RIGHT_PER_LAB
     assert len(list(lab.submissions.glob("wrong/*.yaml"))) >= wrong
     assert len(list(lab.submissions.glob("right/*.yaml"))) >= right
-
-
-def _notebook(kept, case):
-    found = [path for path in kept.lab.notebooks if path.stem == str(case["notebook"]).removesuffix(".ipynb")]
-    assert found, f"{kept}: there is no notebook {case['notebook']!r}"
-    return found[0]
 
 
 def _what_it_reaches(notebook, case):
