@@ -30,18 +30,20 @@ button.other { background: #fff; color: #1d4f86 }
 .done { border: 2px solid #1d4f86; border-radius: .3rem; padding: .5rem 1rem }
 """
 
+SAID = "course_hand_in_said"  # what the page has yet to say of the last hand-in
+
 
 class HandInHandler(JupyterHandler):
     """Shows all labs (GET), or hands one in (POST)."""
 
     @web.authenticated
     async def get(self) -> None:
-        """The page."""
-        await self._show("")
+        """The page; after a hand-in, once, with its receipt."""
+        await self._show(self.settings.pop(SAID, ""))
 
     @web.authenticated
     async def post(self) -> None:
-        """Hand in the lab that the form names, and show the page with its receipt."""
+        """Hand in the lab that the form names, and lead back to the page: to load that again hands in nothing."""
         name = self.get_body_argument("lab")
         lab = next((lab for lab in _labs(self._root) if lab.name == name), None)
         if lab is None:
@@ -51,7 +53,8 @@ class HandInHandler(JupyterHandler):
             said = _receipt(done, url_path_join(self.base_url, "files", self._place(done.zip)))
         except (handing_in.HandingInError, OSError) as error:
             said = f'<div class="done" role="alert"><strong>Not handed in.</strong> {escape(str(error))}</div>'
-        await self._show(said)
+        self.settings[SAID] = said
+        self.redirect(self.request.path, status=303)
 
     @property
     def _root(self) -> Path:

@@ -9,9 +9,9 @@ from nbgrader import utils
 from nbgrader.preprocessors import ClearSolutions
 
 from course.grading import notebooks
+from course.shipping import STUB as PROSE
 
-COMMENT = "# YOUR WORK HERE"
-PROSE = "YOUR WORK HERE"
+COMMENT = f"# {PROSE}"
 
 
 class ClearShippedSolutions(ClearSolutions):

@@ -28,6 +28,7 @@ from traitlets import Float
 from course import standing
 from course.grading import notebooks, running
 from course.grading.records import Judgement, judge
+from course.shipping import REHEARSAL
 
 WIDTH = 80  # nbgrader cuts longer lines off
 NOT_SOLVED = "A cell above is not solved yet"
@@ -106,7 +107,7 @@ class _Kernel:
         shutil.rmtree(self.sockets, ignore_errors=True)
 
     async def start(self) -> None:
-        await self.client.async_start_new_kernel(env=running.kernel_environment())
+        await self.client.async_start_new_kernel(env={**running.kernel_environment(), REHEARSAL: "1"})
         await self.client.async_start_new_kernel_client()
         self.client.reset_execution_trackers()
 

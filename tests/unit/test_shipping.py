@@ -289,6 +289,37 @@ def test_other_files_are_only_written(shell, lab):
     assert (lab / "shipped" / "project.yaml").read_text() == "a: 1\n"
 
 
+def test_a_file_that_nobody_filled_in_is_told(shell, capsys):
+    shell.run_cell("%%ship project.yaml\nsources:\n  # YOUR WORK HERE\n")
+    assert "Not solved yet: it still holds YOUR WORK HERE." in capsys.readouterr().out
+    shell.run_cell("%%ship project.yaml\nsources: {}\n")
+    assert "Not solved yet" not in capsys.readouterr().out
+
+
+def test_a_dictionary_in_the_place_of_answers_ships_what_it_holds(shell, lab, capsys):
+    shell.run_cell("from course.shipping import answers\nanswers['late_rate'] = 0.2")
+    shell.run_cell("answers = {'worst_month': 7}")
+    assert "it was kept, and took over: worst_month" in capsys.readouterr().out
+    assert shell.user_ns["answers"] is answers
+    assert json.loads((lab / "shipped" / "answers.json").read_text()) == {"late_rate": 0.2, "worst_month": 7}
+    shell.run_cell("answers = {'model': object()}")
+    assert "not shipped: answers['model']" in capsys.readouterr().out
+    assert shell.user_ns["answers"] is answers
+
+
+def test_a_dictionary_that_was_never_what_ships_is_left_alone(shell, lab):
+    shell.run_cell("answers = {'late_rate': 0.2}")
+    assert shell.user_ns["answers"] == {"late_rate": 0.2}
+    assert not (lab / "shipped").exists()
+
+
+def test_nothing_is_handed_in_while_a_notebook_is_validated(shell, lab, monkeypatch, capsys):
+    monkeypatch.setenv(shipping.REHEARSAL, "1")
+    shell.run_cell("%submit")
+    assert "nothing is handed in" in capsys.readouterr().out
+    assert list(lab.parent.rglob("*.zip")) == []
+
+
 def test_an_import_sees_what_was_shipped_last(shell):
     for answer in (1, 2, 3):  # of equal size, within one second
         shell.run_cell_magic("ship", "--no-run fresh_module.py", f"ANSWER = {answer}\n")
