@@ -107,5 +107,8 @@ def test_from_the_map_to_a_receipt(clone, start_jupyter, new_page):
         said = json.loads(archive.read(f"{LAB}/receipt.json"))
         answers = json.loads(archive.read(f"{LAB}/shipped/answers.json"))
     expect(receipt).to_contain_text(said["code"])
+    door.reload()  # which hands in nothing
+    expect(door.get_by_role("heading", name="Hand in", exact=True)).to_be_visible()
+    expect(receipt).to_have_count(0)
     assert said["files"].keys() >= {f"{NOTEBOOK}.ipynb", "shipped/answers.json"}
     assert "late_rate" in answers
