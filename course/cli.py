@@ -419,7 +419,8 @@ def collect(context: click.Context, lab: str, inbox: Path, student: str | None, 
             _say_taken(submission)
         for name, reason in refused.items():
             click.echo(f"refused {name}: {reason}", err=True)
-        click.echo(f"{len(taken)} taken in, {len(refused)} refused")
+        known = "" if taken or refused else "; what is here already, or is older than that, is passed over"
+        click.echo(f"{len(taken)} taken in, {len(refused)} refused{known}")
     sys.exit(1 if refused else 0)
 
 
@@ -553,6 +554,8 @@ def _say_standing(run, students: tuple[str, ...]) -> None:
     for student, reason in run.trouble.items():
         click.echo(f"  {student}: trouble\n    " + reason.replace("\n", "\n    "), err=True)
     click.echo(f"  {len(run.graded)} graded now, {len(run.unchanged)} unchanged since they were", err=True)
+    if any(row["waiting"] for row in run.standing.values()):
+        click.echo("  What waits, and why: course report. To grade it: make lab, Nbgrader > Formgrader.", err=True)
 
 
 @main.command()

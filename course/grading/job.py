@@ -9,11 +9,13 @@ import atexit
 import contextlib
 import errno
 import os
+import re
 import signal
 import socket
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -22,12 +24,14 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from course import standing
 from course.checks import processes
 from course.grading import restore, sandbox, zygote
 from course.grading.execute import Settings, execute
 from course.grading.key import Key, SourceNotebook
 
 MAX_TEXT = 20_000  # characters kept of what a result says
+ENDED = ("CellTimeoutError", "CellNotRun", "KeyboardInterrupt")  # errors of cells that were stopped, not of their own
 KEPT_OUTPUT = 100_000  # characters kept of one output of a student's cell
 
 
@@ -229,13 +233,30 @@ def _grade_notebook(work: Work, source: SourceNotebook, folder: Path, clock: _Cl
         return done
     with clock("run"):
         notes = execute(notebook, folder, work.settings, given=work.key.given)
-    done.notes += notes
+    done.notes += [*notes, *_stopped(notebook)]
     with clock("judge"):
         _judge(notebook, done)
         _trim(notebook)
         done.executed = nbformat.writes(notebook, version=4)
     done.seconds = time.perf_counter() - started
     return done
+
+
+def _stopped(notebook: NotebookNode) -> Iterator[str]:
+    """Of each answer cell that ended with an error: which, so that it is known why its check found nothing.
+
+    Not of blanks, and not of cells that were stopped, of which another note tells.
+    """
+    heading = ""
+    for cell in notebook.cells:
+        *_, heading = heading, *standing.headings([cell])
+        if not cell.metadata.get("nbgrader", {}).get("solution"):
+            continue
+        for output in cell.get("outputs", []):
+            name = str(output.get("ename"))
+            if output.output_type == "error" and name not in (*ENDED, "NotImplementedError"):
+                said = re.sub(r"\(\S+, line (\d+)\)$", r"(line \1)", str(output.get("evalue"))[:300])
+                yield f"{heading}: its cell ended with {name}: {said}"
 
 
 def _judge(notebook: NotebookNode, done: Notebook) -> None:

@@ -11,6 +11,7 @@ body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 52rem; p
 h1 { font-size: 1.5rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2rem; } h3 { font-size: 1rem; }
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); }
+thead th { overflow-wrap: normal; }
 th[scope=row] { font-weight: normal; } .number { text-align: right; white-space: nowrap; }
 section.question { border: 1px solid var(--line); border-radius: .4rem; padding: .2rem .8rem .6rem; margin: .8rem 0; }
 ul.checks { list-style: none; padding: 0; margin: 0; } ul.checks li { padding: .25rem 0; }

@@ -46,7 +46,7 @@ def judge(cell: NotebookNode) -> Judgement:
     points = float(cell.metadata["nbgrader"]["points"])
     if utils.is_task(cell) or utils.is_solution(cell) or cell.cell_type != "code":
         score = None if utils.is_task(cell) else utils.determine_grade(cell)[0]
-        return Judgement(score, points, "graded by hand" if score is None else "no answer")
+        return Judgement(score, points, "to be graded by hand" if score is None else "no answer")
     record = _record(cell)
     if record is not None:
         return _from_record(record, points)

@@ -126,7 +126,8 @@ def choose(root: Path, names: list[str] | None) -> list[Path]:
     chosen = []
     for name in names:
         name = Path(name.rstrip("/")).name
-        match = [lab for lab in known if lab.name == name or lab.name.split("_")[0] == name]
+        number = name.zfill(2) if name.isdigit() else name
+        match = [lab for lab in known if lab.name == name or lab.name.split("_")[0] == number]
         if not match:
             there = ", ".join(lab.name for lab in known) or "none"
             raise ReleaseError(f"there is no lab {name!r} with notebooks in {root / 'solutions'}; there are: {there}")

@@ -170,7 +170,7 @@ def _body(students: list[Student]) -> Iterator[str]:
         yield table(f"{len(rows)} to be looked at", ("Student", "Notebook", "Question", "Why"), rows)
     else:
         yield "<p>Nothing.</p>"
-    yield "<h2>Time spent</h2>"
+    yield "<h2>Time that grading took</h2>"
     yield _time(students)
     yield "<h2>Everybody</h2>"
     rows = [
@@ -239,7 +239,7 @@ def _why(student: Student, question: Question) -> str:
     broken = [c for c in question.checks if c.get("outcome") in ("error", "ungraded")]
     if broken:
         return "; ".join(f"{c.get('title')}: {c.get('reason', '')} {c.get('actual', '')}".strip() for c in broken)
-    return "what a person judged has changed" if question.by_person else question.text or "graded by hand"
+    return "what a person judged has changed" if question.by_person else question.text or "to be graded by hand"
 
 
 def _time(students: list[Student]) -> str:

@@ -87,7 +87,7 @@ def _take_in(
     at = at.astimezone(dt.UTC)
     place = root / "classroom" / "submitted" / student / lab
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".incoming-") as incoming:
+    with _gone_if_empty(place.parent), tempfile.TemporaryDirectory(dir=place.parent, prefix=".incoming-") as incoming:
         fresh = Path(incoming) / lab
         if work.is_dir():
             _copy(work, fresh)
@@ -95,14 +95,14 @@ def _take_in(
             _unpack(work, Path(incoming) / "unpacked")
             _copy(Path(incoming) / "unpacked", fresh)
         elif work.exists():
-            raise SubmissionError(f"{work} is neither a folder nor a zip file; zip the lab's folder and submit that")
+            raise SubmissionError(f"{work.name} is neither a folder nor a zip file; what Hand in makes is a zip")
         else:
             raise SubmissionError(f"{work} does not exist")
         fresh = _top(fresh, wanted)
         here = {path.name for path in fresh.glob("*.ipynb")}
         if not here & set(wanted):
             raise SubmissionError(
-                f"{work} holds none of the notebooks of {lab} ({', '.join(wanted)}); submit the lab's folder itself"
+                f"{work.name} holds none of the notebooks of {lab}, {', '.join(wanted)}; submit the lab's folder itself"
             )
         for name in sorted(here):
             try:
@@ -121,6 +121,16 @@ def _take_in(
         os.replace(fresh, place)
     missing = tuple(name for name in wanted if name not in here)
     return Submission(student, lab, place, kept, missing, receipt.code if receipt else None, tuple(remarks))
+
+
+@contextlib.contextmanager
+def _gone_if_empty(folder: Path) -> Iterator[None]:
+    """Remove a folder in the end when nothing was put into it, as when a submission is refused."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it is not empty
+            folder.rmdir()
 
 
 def collect(root: Path, inbox: Path, *, lab: str) -> tuple[list[Submission], dict[str, str]]:

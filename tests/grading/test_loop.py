@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -139,6 +141,17 @@ def test_a_grade_cell_that_was_changed_or_deleted_counts_as_it_was(released_root
     notebooks.write(notebook, folder / "01_answer.ipynb")
     (outcome,) = autograde(released_root, LAB)
     assert (outcome.score, outcome.points) == (0, 100)
+
+
+def test_an_answer_that_does_not_run_is_told_with_its_error(released_root, run_course):
+    hand_in(released_root, "ada", {"01-1-sum-answer": "answers['sum'] = sum([20, 22]"})
+    hand_in(released_root, "bob", blank=["01_answer", "02_module"])
+    autograde(released_root, LAB)
+    assert run_course(released_root, "feedback").exit_code == 0
+    feedback = released_root / "classroom" / "feedback"
+    ada, bob = (html.unescape((feedback / who / LAB / "feedback.html").read_text()) for who in ("ada", "bob"))
+    assert re.search(r"A sum: its cell ended with SyntaxError: .{1,40} \(line 1\)<", ada)
+    assert "its cell ended" not in bob  # a blank stops at its own stub
 
 
 def test_a_second_run_grades_only_what_is_new(released_root):

@@ -163,8 +163,9 @@ def test_a_folder_with_links_or_pipes_is_refused(course_root, tmp_path, notebook
 def test_work_without_the_labs_notebooks_is_refused(course_root, tmp_path):
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "other.ipynb").write_text("{}")
-    with pytest.raises(SubmissionError, match=r"none of the notebooks of 01_tiny \(01_answer.ipynb"):
+    with pytest.raises(SubmissionError, match=r"none of the notebooks of 01_tiny, 01_answer.ipynb"):
         submissions.submit(course_root, tmp_path / "work", lab=LAB, student="ada")
+    assert not list((course_root / "classroom" / "submitted").glob("*"))
 
 
 def test_a_notebook_that_is_none_is_refused(hand_in, course_root):
