@@ -28,7 +28,9 @@ MAX_RECEIPT_BYTES = 2**20
 LEFT_OUT = (".ipynb_checkpoints", "__pycache__", ".pytest_cache", ".ruff_cache", ".venv", "__MACOSX", ".DS_Store")
 GIVEN = "given"  # instructors have it, and put it back
 TIME = "%Y-%m-%dT%H:%M:%SZ"
-STUBS = ("YOUR CODE HERE", "YOUR WORK HERE", "raise NotImplementedError()")
+REHEARSAL = "COURSE_REHEARSAL"  # set where a notebook is validated, not worked on
+STUB = "YOUR WORK HERE"  # what a release puts where a file is to be written
+STUBS = ("YOUR CODE HERE", STUB, "raise NotImplementedError()")
 _SHIP = re.compile(r"%%ship[ \t]+(?:--no-run[ \t]+)?[\"']?([^\s\"']+)[\"']?(?:[ \t]+--no-run)?[ \t]*\n")
 _ZIP = re.compile(r"(?P<lab>\d\d_[a-z0-9_]+)-\d{8}-\d{6}")
 

@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from course import handing_in
+
 ANSWERS = "answers.json"
-STUB = "YOUR WORK HERE"  # what a release puts where a file is to be written
-REHEARSAL = "COURSE_REHEARSAL"  # set where a notebook is validated, not worked on
 MAX_ANSWERS_BYTES = 2**20
 
 
@@ -329,8 +329,8 @@ def _ship_magic(shell, line: str, cell: str) -> None:
     path = save(names[0], _for_make(names[0], cell))
     if path.suffix != ".py":
         print(f"shipped {names[0]}")
-        if STUB in cell:
-            print(f"Not solved yet: it still holds {STUB}.")
+        if handing_in.STUB in cell:
+            print(f"Not solved yet: it still holds {handing_in.STUB}.")
         return
     _forget(path)
     if run:
@@ -374,9 +374,7 @@ def _draft_magic(line: str, cell: str) -> None:
 
 def _submit_magic(shell) -> None:
     """%submit: hand in this lab as it is saved, as a zip with a receipt."""
-    from course import handing_in
-
-    if os.environ.get(REHEARSAL):
+    if os.environ.get(handing_in.REHEARSAL):
         print("nothing is handed in while a notebook is validated")
         return
     before = [text for text in shell.history_manager.input_hist_raw if text.strip() and "%submit" not in text]

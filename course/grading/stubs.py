@@ -9,7 +9,7 @@ from nbgrader import utils
 from nbgrader.preprocessors import ClearSolutions
 
 from course.grading import notebooks
-from course.shipping import STUB as PROSE
+from course.handing_in import STUB as PROSE
 
 COMMENT = f"# {PROSE}"
 

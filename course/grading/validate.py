@@ -28,7 +28,7 @@ from traitlets import Float
 from course import standing
 from course.grading import notebooks, running
 from course.grading.records import Judgement, judge
-from course.shipping import REHEARSAL
+from course.handing_in import REHEARSAL
 
 WIDTH = 80  # nbgrader cuts longer lines off
 NOT_SOLVED = "A cell above is not solved yet"

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from course import shipping
+from course import handing_in, shipping
 from course.shipping import Answers, ShippingError, answers, artifact, ship_repository
 
 
@@ -314,7 +314,7 @@ def test_a_dictionary_that_was_never_what_ships_is_left_alone(shell, lab):
 
 
 def test_nothing_is_handed_in_while_a_notebook_is_validated(shell, lab, monkeypatch, capsys):
-    monkeypatch.setenv(shipping.REHEARSAL, "1")
+    monkeypatch.setenv(handing_in.REHEARSAL, "1")
     shell.run_cell("%submit")
     assert "nothing is handed in" in capsys.readouterr().out
     assert list(lab.parent.rglob("*.zip")) == []
