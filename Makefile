@@ -82,7 +82,7 @@ course: env ## walk the whole course from data to cluster, and write a page abou
 	@"$(BIN)/course" walk $(LAB) $(ARGS)
 
 image: env ## build the container in which course grade runs where this machine has no sandbox
-	@"$(BIN)/python" -m course.grading.container build
+	@"$(BIN)/python" -m course.grading.pipeline.container build
 
 site: env ## build the course as a site, with readings and slides, in build/site/html
 	@"$(BIN)/python" site/build.py $(ARGS)

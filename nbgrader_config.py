@@ -11,7 +11,7 @@ from pathlib import Path
 from nbgrader.preprocessors import ClearOutput
 from nbgrader.validator import Validator
 
-from course.grading.validate import ValidateApart
+from course.student.validate import ValidateApart
 
 ROOT = Path(__file__).resolve().parent
 CLASSROOM = ROOT / "classroom"
@@ -33,9 +33,9 @@ if (ROOT / "solutions").is_dir():
     from nbconvert.preprocessors import ClearMetadataPreprocessor
     from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, IgnorePattern, LimitOutput
 
-    from course.grading.apart import ExecuteApart, RestoreCells
-    from course.grading.records import SaveResults
-    from course.grading.release import PREPROCESSORS
+    from course.grading.gradebook.save_results import SaveResults
+    from course.grading.gradebook.stock_commands import ExecuteApart, RestoreCells
+    from course.labs.release import PREPROCESSORS
 
     CLASSROOM.mkdir(exist_ok=True)  # SQLite makes its file, not the folder
 

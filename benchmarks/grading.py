@@ -24,7 +24,8 @@ import nbformat
 from gauge import Gauge
 from nbformat import NotebookNode
 
-from course.grading import notebooks, release, submissions
+from course.grading.intake import submissions
+from course.labs import notebooks, release
 
 LAB = "09_bench"
 CELLS = (
@@ -122,11 +123,12 @@ def make_course(root: Path, count: int, *, stock: bool = False) -> None:
         submissions.submit(root, work, lab=LAB, student=f"student-{number:04}")
     release.register(root, [LAB])
     if not stock:  # the two start from the same state: the gradebook knows the lab
-        from course.grading import key, ledger
+        from course.grading.gradebook import database
+        from course.grading.pipeline import assignment
 
         config = release.configuration(root).CourseDirectory
-        with ledger.Ledger(config.db_url, config.course_id) as book:
-            book.set_source(LAB, key.of_sources(root / "solutions" / LAB))
+        with database.Ledger(config.db_url, config.course_id) as book:
+            book.set_source(LAB, assignment.of_sources(root / "solutions" / LAB))
     shutil.copytree(root / "classroom", root / "fresh")
 
 

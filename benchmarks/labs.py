@@ -30,22 +30,13 @@ from gauge import Gauge
 from nbformat import NotebookNode
 
 from course import flights
-from course.checks import processes
-from course.grading import (
-    inside,
-    job,
-    key,
-    launcher,
-    ledger,
-    notebooks,
-    outcomes,
-    release,
-    sandbox,
-    source,
-    submissions,
-    zygote,
-)
-from course.grading.scratch import scratch
+from course.checks.core import processes
+from course.grading.gradebook import database
+from course.grading.intake import submissions
+from course.grading.pipeline import assignment, outcomes, submission
+from course.grading.pipeline.scratch import scratch
+from course.grading.sandbox import entry_points, launcher, policy, zygote
+from course.labs import notebooks, release, source
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MOST_S = 0.5  # a notebook may cost so much more than its cells
@@ -86,7 +77,7 @@ def forget_group() -> None:
                 group.rmdir()
 
 
-def prepare(root: Path, lab: str) -> job.Work:
+def prepare(root: Path, lab: str) -> submission.Work:
     """A submission that is the lab's solution, ready to be graded."""
     shutil.copytree(REPOSITORY / "solutions" / lab, root / "solutions" / lab)
     if not (root / "nbgrader_config.py").exists():
@@ -94,36 +85,36 @@ def prepare(root: Path, lab: str) -> job.Work:
     submissions.submit(root, root / "solutions" / lab, lab=lab, student="solution")
     release.register(root, [lab])
     settings = release.configuration(root).CourseDirectory
-    with ledger.Ledger(settings.db_url, settings.course_id) as book, book.transaction() as connection:
-        cells = key.load(connection, root / "solutions" / lab)
+    with database.Ledger(settings.db_url, settings.course_id) as book, book.transaction() as connection:
+        cells = assignment.load(connection, root / "solutions" / lab)
     files = outcomes.handed_in(root / "classroom" / "submitted" / "solution" / lab).files
-    return job.Work("solution", files, cells)
+    return submission.Work("solution", files, cells)
 
 
 @contextlib.contextmanager
-def workplace(work: job.Work) -> Iterator[Path]:
+def workplace(work: submission.Work) -> Iterator[Path]:
     """A folder with what was handed in and what the lab gives."""
     with tempfile.TemporaryDirectory(prefix="course-work-") as top:
         folder = Path(top, work.key.lab)
-        job.lay_out(folder, {**work.files, **work.key.given})
+        submission.lay_out(folder, {**work.files, **work.key.given})
         yield folder
 
 
 def graded(
-    work: job.Work, count: Callable[[], float], warm: zygote.Zygote
-) -> Iterator[tuple[str, float, job.Notebook]]:
+    work: submission.Work, count: Callable[[], float], warm: zygote.Zygote
+) -> Iterator[tuple[str, float, submission.Notebook]]:
     """Grade notebook after notebook; yield each with its processor seconds and what became of it."""
     with workplace(work) as folder:
-        clock = job._Clock({})
+        clock = submission._Clock({})
         for book in work.key.notebooks:
             before = count()
             with mock.patch.dict(os.environ, {zygote.ENVIRONMENT: warm.path}):
-                done = job._grade_notebook(work, book, folder, clock)
+                done = submission._grade_notebook(work, book, folder, clock)
             time.sleep(SETTLE_S)
             yield book.name, count() - before, done
 
 
-def bare(work: job.Work, count: Callable[[], float]) -> Iterator[tuple[str, float]]:
+def bare(work: submission.Work, count: Callable[[], float]) -> Iterator[tuple[str, float]]:
     """Run the cells of notebook after notebook, each notebook in one fork; yield the processor seconds."""
     with workplace(work) as folder:
         for book in work.key.notebooks:
@@ -163,7 +154,7 @@ def _run_cells(cells: list[NotebookNode], folder: Path) -> None:
         os._exit(code)
 
 
-def measure(root: Path, work: job.Work, rounds: int, count: Callable[[], float], warm: zygote.Zygote) -> bool:
+def measure(root: Path, work: submission.Work, rounds: int, count: Callable[[], float], warm: zygote.Zygote) -> bool:
     """Print the rows of one lab; say whether all targets are met."""
     engine: dict[str, list[float]] = {}
     cells: dict[str, list[float]] = {}
@@ -206,20 +197,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
     labs = [lab.name for lab in release.choose(REPOSITORY, chosen.labs or None) if source.sources(lab)]
-    sandbox.require()
+    policy.require()
     met = True
     with scratch(), tempfile.TemporaryDirectory(prefix="course-bench-") as root:
         works = [prepare(Path(root), lab) for lab in labs]
-        if tables := sandbox.tables():
+        if tables := policy.tables():
             os.environ[flights.PUBLIC_TABLES] = str(tables)
-        inside.warm_up()
+        entry_points.warm_up()
         for name in zygote.WARM:
             importlib.import_module(name)
         os.environ.pop(flights.PUBLIC_TABLES, None)
         with zygote.Zygote() as uncounted:  # what checks start is forked from here
             what, count = processor_seconds()
             os.environ[zygote.ENVIRONMENT] = uncounted.path
-            job.execute = functools.partial(job.execute, grader_env={zygote.ENVIRONMENT: uncounted.path})
+            submission.execute = functools.partial(submission.execute, grader_env={zygote.ENVIRONMENT: uncounted.path})
             with zygote.Zygote() as warm:
                 for _ in graded(works[0], count, warm):  # what is imported when it is first used belongs to neither
                     break

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import ModuleType
 
 from course import flights
-from course.grading import notebooks, source
+from course.labs import notebooks, source
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAB = REPOSITORY / "solutions" / "03_flask_api"

@@ -83,7 +83,7 @@ def doctor(json: bool) -> None:
     Example:
       course doctor
     """
-    from course import doctor as module
+    from course.student import doctor as module
 
     sys.exit(module.main(json=json))
 
@@ -103,7 +103,7 @@ def check(context: click.Context, lab: str | None, names: tuple[str, ...], json:
       course check 01
       course check 01 -n 3 --json
     """
-    from course.grading import running
+    from course.labs import running
 
     folder = _lab_folder(context, lab)
     graded = running.check(folder, names)
@@ -134,7 +134,7 @@ def submit(context: click.Context, lab: str | None, to: Path | None, json: bool)
     Example:
       course submit 01
     """
-    from course import handing_in
+    from course.student import handing_in
 
     done = handing_in.hand_in(_lab_folder(context, lab), to)
     click.echo(json_format.dumps(done.to_dict(), indent=1, ensure_ascii=False) if json else done)
@@ -155,16 +155,16 @@ def status(context: click.Context, lab: str | None, json: bool) -> None:
       course status
       course status 01
     """
-    from course import standing
+    from course.student import status
 
     chosen = [_lab_folder(context, lab)] if lab else sorted((_root(context) / "labs").glob("[0-9][0-9]_*"))
-    found = [standing.of(folder) for folder in chosen]
+    found = [status.of(folder) for folder in chosen]
     if json:
         click.echo(json_format.dumps({"version": 1, "labs": [one.to_dict() for one in found]}, indent=1))
         return
     for one in found:
         begun = lab is not None or one.started
-        click.echo(standing.text(one, details=lab is not None) if begun else f"{one.name}: not begun yet")
+        click.echo(status.text(one, details=lab is not None) if begun else f"{one.name}: not begun yet")
 
 
 @main.command()
@@ -239,7 +239,7 @@ def normalise(files: tuple[Path, ...], only_check: bool) -> None:
     Example:
       course normalise solutions/01_python_model/*.ipynb
     """
-    from course.grading import notebooks
+    from course.labs import notebooks
 
     differ = 0
     for path in files:
@@ -264,7 +264,7 @@ def execute(paths: tuple[Path, ...]) -> None:
     Example:
       course execute solutions/01_python_model/03_test_it.ipynb
     """
-    from course.grading import running, source
+    from course.labs import running, source
 
     by_lab: dict[Path, list[Path]] = {}
     for path in paths:
@@ -291,7 +291,7 @@ def release(context: click.Context, labs: tuple[str, ...], only_check: bool) -> 
     Example:
       course release 01
     """
-    from course.grading import release as module
+    from course.labs import release as module
 
     changes = module.release(_root(context), list(labs), check=only_check)
     for change in changes:
@@ -316,7 +316,7 @@ def reference(context: click.Context, labs: tuple[str, ...]) -> None:
     Example:
       course reference 02
     """
-    from course.grading import references
+    from course.labs import references
 
     for path in references.make(_root(context), list(labs)):
         click.echo(f"made {path.relative_to(_root(context))}")
@@ -336,8 +336,8 @@ def walk(context: click.Context, labs: tuple[str, ...], to: Path | None) -> None
       course walk
       course walk 01_python_model --to build/course
     """
-    from course.checks.processes import remove
-    from course.grading import walk as way
+    from course.checks.core.processes import remove
+    from course.grading import end_to_end as way
 
     root = _root(context)
     place = (to or root / "build" / "course").resolve()
@@ -367,7 +367,7 @@ def bundle(context: click.Context, to: Path | None) -> None:
     Example:
       course bundle --to dist/course-student.zip
     """
-    from course.grading import bundle as module
+    from course.labs import bundle as module
 
     path = module.bundle(_root(context), to)
     click.echo(f"{path} (SHA-256 {module.fingerprint(path)})")
@@ -395,7 +395,7 @@ def collect(context: click.Context, lab: str, inbox: Path, student: str | None, 
       course collect 01 inbox
       course collect 01 work.zip --student ada
     """
-    from course.grading import submissions
+    from course.grading.intake import submissions
 
     root = _root(context)
     if student is None:
@@ -451,7 +451,7 @@ def verify(context: click.Context, what: str, student: str | None, code: str | N
       course verify 01
       course verify 01 --student ada --code 77b9-a1a3-5a8f-0021-2351-60ee-15db-ad2d
     """
-    from course.grading import submissions
+    from course.grading.intake import submissions
 
     verdicts = submissions.verify(_root(context), what, student=student)
     rows = []
@@ -509,19 +509,20 @@ def grade(
       course grade 01 --student ada --again
       course grade --workers 8 --json
     """
-    from course.grading import container
+    from course.grading.pipeline import container
 
     root, done = _root(context), []
     if container.wanted(unsafe=unsafe, cluster=bool(cluster)):
         sys.exit(_grade_in_container(root, lab, students, again, workers, json))
-    from course.grading.crew import Crew
+    from course.grading.pipeline.worker_pool import Crew
 
     with Crew(workers, cluster) as crew:  # it gets ready while the rest is imported
-        from course.grading import classroom, loop
-        from course.grading.execute import Settings
+        from course.grading.pipeline import classroom
+        from course.grading.pipeline.execute import Settings
+        from course.grading.reports import grades_csv
 
         chosen = classroom.Options(students, again, Settings(sandboxed=not unsafe), quiet=json)
-        for name in [lab] if lab else loop.labs_with_work(root):
+        for name in [lab] if lab else grades_csv.labs_with_work(root):
             done.append(classroom.grade(root, name, crew, chosen))
             if not json:
                 _say_standing(done[-1], students)
@@ -534,7 +535,8 @@ def _grade_in_container(
     root: Path, lab: str | None, students: tuple, again: bool, workers: int | None, json: bool
 ) -> int:
     """The same command in a Linux container, where there is no sandbox here."""
-    from course.grading import container, release
+    from course.grading.pipeline import container
+    from course.labs import release
 
     words = [*([lab] if lab else []), *(["--again"] if again else []), *(["--json"] if json else [])]
     words += [word for student in students for word in ("--student", student)]
@@ -569,11 +571,11 @@ def feedback(context: click.Context, lab: str | None, students: tuple[str, ...])
     Example:
       course feedback 01
     """
-    from course.grading import feedback as pages
-    from course.grading import loop
+    from course.grading.reports import feedback as pages
+    from course.grading.reports import grades_csv
 
     root = _root(context)
-    for name in [lab] if lab else loop.labs_with_work(root, "autograded"):
+    for name in [lab] if lab else grades_csv.labs_with_work(root, "autograded"):
         click.echo(name)
         for student, path in pages.write(root, name, students):
             click.echo(f"  {student.id}: {student.score:g} of {student.points:g} points, {path.relative_to(root)}")
@@ -589,11 +591,11 @@ def report(context: click.Context, lab: str | None) -> None:
     Example:
       course report 01
     """
-    from course.grading import loop
-    from course.grading import report as reports
+    from course.grading.reports import class_report as reports
+    from course.grading.reports import grades_csv
 
     root = _root(context)
-    for name in [lab] if lab else loop.labs_with_work(root, "autograded"):
+    for name in [lab] if lab else grades_csv.labs_with_work(root, "autograded"):
         for path in reports.write(root, name):
             click.echo(path.relative_to(root))
 
@@ -608,10 +610,10 @@ def export(context: click.Context, to: Path | None) -> None:
     Example:
       course export --to grades.csv
     """
-    from course.grading import loop
+    from course.grading.reports import grades_csv
 
     target = to or _root(context) / "classroom" / "grades.csv"
-    lines = loop.export(_root(context), target)
+    lines = grades_csv.export(_root(context), target)
     click.echo(f"{target}: {lines} lines")
 
 

@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd
 
 from course import flights
-from course.checks import contracts, scores
-from course.checks.processes import Stopped, Worker, remove
+from course.checks.core.processes import Stopped, Worker, remove
+from course.checks.http import contracts
+from course.checks.model import probability_metrics
 
 FOLDER = "handed_over"
 REFERENCE = Path("given") / "reference"
@@ -32,7 +33,7 @@ SOME = 50  # flights about which a service is asked
 LEAST_AUC = 0.55  # a coin ranks with 0.5
 STAMP = ".own"
 PASSED_OVER = (".", "_", "test_", "conftest.")
-_PREDICTOR = "course.checks.predictor"
+_PREDICTOR = "course.sandboxed.predictor"
 
 
 class HandoverError(Exception):
@@ -207,7 +208,7 @@ def trial(folder: Path, handover: Handover) -> np.ndarray:
         raise NotUsable("does not give one probability for each flight")
     if not (np.isfinite(p).all() and (p >= 0).all() and (p <= 1).all()):
         raise NotUsable("gives probabilities that do not lie between 0 and 1")
-    if (auc := scores.roc_auc(late, p)) <= LEAST_AUC:
+    if (auc := probability_metrics.roc_auc(late, p)) <= LEAST_AUC:
         raise NotUsable(f"ranks flights of November hardly better than a coin (AUC {auc:.2f})")
     if handover.service:
         _try_service(folder, handover.service, plan[:SOME], p[:SOME])

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from course import handing_in
+from course.student import handing_in
 
 ANSWERS = "answers.json"
 MAX_ANSWERS_BYTES = 2**20

@@ -1,13 +1,13 @@
 """The vocabulary of grading: what grade cells say of what was shipped. Uses `flights` and `shipping`, not nbgrader."""
 
-from course.checks.expectations import CheckFailed, Unmet, expect, fail, not_graded_here
-from course.checks.files import answer, document, listing, text
-from course.checks.models import model, recipes
-from course.checks.modules import module
-from course.checks.projects import project
-from course.checks.pytests import Mutation, original, tests, variant
-from course.checks.question import Outcome, Question, Result, summary
-from course.checks.services import service
+from course.checks.core.expectations import CheckFailed, Unmet, expect, fail, not_graded_here
+from course.checks.core.question import Outcome, Question, Result, summary
+from course.checks.files.reading import answer, document, listing, text
+from course.checks.http.services import service
+from course.checks.model.models import model, recipes
+from course.checks.python.modules import module
+from course.checks.python.projects import project
+from course.checks.python.suites import Mutation, original, tests, variant
 
 __all__ = [
     "CheckFailed",

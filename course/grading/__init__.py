@@ -1,7 +1,1 @@
-"""The engine behind grading: release, submissions, records, where cells run. Notebooks never import it."""
-
-import sys
-
-# nbformat imports jsonschema, which imports this where it is installed and compiles a grammar of web addresses: nearly
-# two seconds in each process, for a format that no notebook uses. Without it jsonschema does without.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+"""The engine behind grading, for instructors only: not in the students' zip. Notebooks never import it."""

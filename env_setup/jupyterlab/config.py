@@ -40,7 +40,7 @@ c.FileContentsManager.preferred_dir = str(clone / "labs")
 c.LabApp.default_url = "/lab/tree/labs/index.md"
 
 c.LabApp.app_settings_dir = str(here)  # Markdown opens rendered, no news; the button Hand in
-c.ServerApp.jpserver_extensions = {"course.hand_in_page": True}  # what that button opens
+c.ServerApp.jpserver_extensions = {"course.student.jupyter_page": True}  # what that button opens
 c.LabApp.user_settings_dir = str(clone / ".jupyter" / "settings")
 c.LabApp.workspaces_dir = str(clone / ".jupyter" / "workspaces")
 c.LabApp.news_url = None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from course import handing_in
+from course.student import handing_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(400)]
 

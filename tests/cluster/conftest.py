@@ -9,10 +9,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from course.checks import cluster_runs, engines, registries
-from course.checks.cluster_runs import Api
-from course.checks.clusters import Deployed, deploy
-from course.checks.manifests import Manifests, manifests
+from course.checks.docker import engines, registries
+from course.checks.kubernetes import sessions
+from course.checks.kubernetes.clusters import Deployed, deploy
+from course.checks.kubernetes.manifests import Manifests, manifests
+from course.checks.kubernetes.sessions import Api
 
 NAME = "course-test-flights"
 SERVER = """
@@ -199,5 +200,5 @@ def api() -> Iterator[Api]:
 def tidy() -> Iterator[None]:
     """End this process's run after its tests."""
     yield
-    if cluster_runs._run is not None:
-        cluster_runs._run.end()
+    if sessions._run is not None:
+        sessions._run.end()

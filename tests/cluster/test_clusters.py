@@ -11,10 +11,11 @@ import time
 
 import pytest
 
-from course.checks import cluster_runs, clusters, registries
-from course.checks.clusters import deploy
-from course.checks.exchanges import get, post
-from course.checks.expectations import CheckFailed, NotGradedHere, Unmet
+from course.checks.core.expectations import CheckFailed, NotGradedHere, Unmet
+from course.checks.docker import registries
+from course.checks.http.exchanges import get, post
+from course.checks.kubernetes import clusters, sessions
+from course.checks.kubernetes.clusters import deploy
 
 pytestmark = pytest.mark.cluster
 FLIGHT = {"carrier": "AA"}
@@ -133,7 +134,7 @@ def test_only_images_of_the_course_are_run(ship, image):
 
 
 def test_what_is_hostile_is_refused_and_nothing_is_applied(start, monkeypatch):
-    monkeypatch.setattr(cluster_runs, "cluster", lambda: pytest.fail("the cluster was asked"))
+    monkeypatch.setattr(sessions, "cluster", lambda: pytest.fail("the cluster was asked"))
     grace = "          terminationGracePeriodSeconds: 15".removeprefix("    ")
     for line in ("hostNetwork: true", "hostPID: true", "nodeName: lab-node"):
         with pytest.raises(CheckFailed, match="refused before it was applied"):
@@ -182,7 +183,7 @@ RIGHTS = [
 
 
 def test_who_applies_has_rights_in_that_namespace_alone(api):
-    run = cluster_runs.cluster()
+    run = sessions.cluster()
     own = run.space()
     found = []
     for verb, resource, namespace, _ in RIGHTS:
@@ -204,7 +205,7 @@ def test_who_applies_has_rights_in_that_namespace_alone(api):
 def gone(api, mark: str, seconds: float = 60) -> bool:
     """Whether the namespaces of a run go within a time."""
     deadline = time.monotonic() + seconds
-    while left := cluster_runs._marked(api, f"{cluster_runs.MARK}={mark}"):
+    while left := sessions._marked(api, f"{sessions.MARK}={mark}"):
         if all("deletionTimestamp" in one["metadata"] for one in left):
             return True
         if time.monotonic() > deadline:
@@ -233,15 +234,15 @@ def test_all_is_removed_when_grading_is_killed(api):
 
 def test_what_a_run_left_without_its_keeper_is_removed_by_the_next(api, monkeypatch):
     mark, name = f"test{os.getpid()}", f"course-test{os.getpid()}"
-    labels = {cluster_runs.MARK: mark, cluster_runs.ROLE: cluster_runs.KEEPER}
+    labels = {sessions.MARK: mark, sessions.ROLE: sessions.KEEPER}
     api.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
     try:
-        cluster_runs.sweep(api)
+        sessions.sweep(api)
         assert "deletionTimestamp" not in api.get(f"/api/v1/namespaces/{name}")["metadata"]  # its keeper may still come
-        mine = [one for one in cluster_runs._marked(api, cluster_runs.MARK) if cluster_runs._mark(one) == mark]
-        monkeypatch.setattr(cluster_runs, "_marked", lambda *_: mine)  # others' runs are young, too
-        monkeypatch.setattr(cluster_runs, "_YOUNG_S", 0)
-        cluster_runs.sweep(api)
+        mine = [one for one in sessions._marked(api, sessions.MARK) if sessions._mark(one) == mark]
+        monkeypatch.setattr(sessions, "_marked", lambda *_: mine)  # others' runs are young, too
+        monkeypatch.setattr(sessions, "_YOUNG_S", 0)
+        sessions.sweep(api)
         monkeypatch.undo()
         assert gone(api, mark)
     finally:
@@ -249,8 +250,8 @@ def test_what_a_run_left_without_its_keeper_is_removed_by_the_next(api, monkeypa
 
 
 def test_without_a_cluster_it_is_not_graded_here(ship, image, monkeypatch, tmp_path):
-    monkeypatch.setattr(cluster_runs, "_run", None)
-    monkeypatch.setattr(cluster_runs, "_missing", None)
+    monkeypatch.setattr(sessions, "_run", None)
+    monkeypatch.setattr(sessions, "_missing", None)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(NotGradedHere, match="no kubeconfig names a cluster"):
         deploy(ship(), images={"late-flights": image}).get("/health")

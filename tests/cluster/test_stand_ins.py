@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from course.checks.stand_ins import stand_in
+from course.checks.kubernetes.stand_ins import stand_in
 
 pytestmark = pytest.mark.cluster
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import docker
 import pytest
 
-from course.checks import engines
-from course.checks.containers import Container, run
-from course.checks.contexts import Context, context
-from course.checks.images import Limits, build
+from course.checks.docker import engines
+from course.checks.docker.containers import Container, run
+from course.checks.docker.contexts import Context, context
+from course.checks.docker.images import Limits, build
 
 BASE = "python:3.11-slim"
 SERVER = """

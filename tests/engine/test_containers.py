@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from course.checks import engines
-from course.checks.containers import Limits
-from course.checks.exchanges import post
-from course.checks.expectations import CheckFailed, Unmet
+from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.docker import engines
+from course.checks.docker.containers import Limits
+from course.checks.http.exchanges import post
 
 FLIGHT = {"text": "x" * 200}
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from course.checks import engines
-from course.checks.containers import run
-from course.checks.expectations import NotGradedHere
-from course.checks.images import Limits, build
+from course.checks.core.expectations import NotGradedHere
+from course.checks.docker import engines
+from course.checks.docker.containers import run
+from course.checks.docker.images import Limits, build
 
 BASE = "python:3.11-slim"
 
@@ -23,9 +23,9 @@ BASE = "python:3.11-slim"
 GRADER = """
 import sys, time
 from course.checks import engines
-from course.checks.containers import run
-from course.checks.contexts import context
-from course.checks.images import build
+from course.checks.docker.containers import run
+from course.checks.docker.contexts import context
+from course.checks.docker.images import build
 
 print(engines.engine().id, flush=True)
 image = build(context("image"))

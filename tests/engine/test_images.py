@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from course.checks import engines, images
-from course.checks.expectations import CheckFailed, NotGradedHere, Unmet
-from course.checks.images import Limits, build
+from course.checks.core.expectations import CheckFailed, NotGradedHere, Unmet
+from course.checks.docker import engines, images
+from course.checks.docker.images import Limits, build
 
 BASE = "python:3.11-slim"
 SHORT = Limits(seconds=60)

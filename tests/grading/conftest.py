@@ -29,7 +29,10 @@ def course_root(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def class_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A course with the very small lab, which four students have handed in, and a gradebook that knows it."""
-    from course.grading import key, ledger, release, submissions
+    from course.grading.gradebook import database
+    from course.grading.intake import submissions
+    from course.grading.pipeline import assignment
+    from course.labs import release
 
     root = tmp_path_factory.mktemp("template") / "course"
     shutil.copytree(REPOSITORY / "tests" / "fixtures" / "course" / "solutions", root / "solutions")
@@ -37,8 +40,8 @@ def class_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for student in ("ada", "bob", "cyd", "dee"):
         submissions.submit(root, root / "solutions" / "01_tiny", lab="01_tiny", student=student)
     release.register(root, ["01_tiny"])
-    with ledger.Ledger(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
-        book.set_source("01_tiny", key.of_sources(root / "solutions" / "01_tiny"))
+    with database.Ledger(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
+        book.set_source("01_tiny", assignment.of_sources(root / "solutions" / "01_tiny"))
     return root
 
 

@@ -11,7 +11,10 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from course.grading import apart, job, notebooks, release, running, sandbox
+from course.grading.gradebook import stock_commands
+from course.grading.pipeline import submission
+from course.grading.sandbox import policy
+from course.labs import notebooks, release, running
 
 LAB = "01_tiny"
 
@@ -27,12 +30,12 @@ def resources(class_root):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(sandbox.why_not() is not None, reason=f"no sandbox: {sandbox.why_not()}")
+@pytest.mark.skipif(policy.why_not() is not None, reason=f"no sandbox: {policy.why_not()}")
 def test_student_cells_see_no_notebook_and_what_they_write_stays_for_the_next(class_root, resources):
     code = "import os\nopen('made.txt', 'w').write('here')\n','.join(sorted(os.listdir()))"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    notebook, _ = apart.ExecuteApart(config=release.configuration(class_root)).preprocess(notebook, resources)
-    job._forget_zygote()
+    notebook, _ = stock_commands.ExecuteApart(config=release.configuration(class_root)).preprocess(notebook, resources)
+    submission._forget_zygote()
     (output,) = notebook.cells[0].outputs
     assert output.data["text/plain"] == "'data.csv,made.txt,shipped,timestamp.txt'"
     folder = class_root / "classroom" / "submitted" / "ada" / LAB
@@ -57,7 +60,7 @@ open("02_module.ipynb", "w").write("{{}}")"""
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)  # the whole command, for one student
-@pytest.mark.skipif(sandbox.why_not() is not None, reason=f"no sandbox: {sandbox.why_not()}")
+@pytest.mark.skipif(policy.why_not() is not None, reason=f"no sandbox: {policy.why_not()}")
 def test_nbgrader_autograde_shows_students_neither_notebooks_nor_gradebook_nor_others(class_root):
     """The cell looks where everything of this class lies, and through all that it can see."""
     room = class_root / "classroom"
@@ -81,14 +84,14 @@ def test_nbgrader_autograde_shows_students_neither_notebooks_nor_gradebook_nor_o
 
 def test_a_notebook_that_was_not_restored_has_no_trusted_cell_of_the_students(class_root, resources, monkeypatch):
     ran = []
-    monkeypatch.setattr(apart, "execute", lambda nb, *_, **__: ran.append(nb) or [])
-    monkeypatch.setattr(job, "warm", lambda: "")
+    monkeypatch.setattr(stock_commands, "execute", lambda nb, *_, **__: ran.append(nb) or [])
+    monkeypatch.setattr(submission, "warm", lambda: "")
     monkeypatch.setenv("COURSE_ZYGOTE", "")
     marks = {"grade": True, "grade_id": "mine", "locked": True, "points": 40, "schema_version": 3, "solution": False}
     forged = nbformat.v4.new_code_cell("40", metadata={"nbgrader": marks | {"task": False}})
     edited = nbformat.v4.new_code_cell("40", metadata={"nbgrader": marks | {"grade_id": "01-1-sum", "task": False}})
     notebook = nbformat.v4.new_notebook(cells=[forged, edited])
-    apart.ExecuteApart(config=release.configuration(class_root)).preprocess(notebook, resources)
+    stock_commands.ExecuteApart(config=release.configuration(class_root)).preprocess(notebook, resources)
     trusted = [cell.source for cell in ran[0].cells if notebooks.is_graded(cell)]
     assert len(trusted) == 2
     assert all("question.result()" in text for text in trusted)
@@ -96,17 +99,19 @@ def test_a_notebook_that_was_not_restored_has_no_trusted_cell_of_the_students(cl
 
 def test_what_a_notebook_leaves_is_what_the_next_one_finds(tmp_path):
     before = {"a.txt": b"1", "shipped/x/y": b"2", "same": b"3"}
-    job.lay_out(tmp_path / "place", before)
+    submission.lay_out(tmp_path / "place", before)
     (tmp_path / "place" / "01.ipynb").write_text("{}")
     after = {"same": b"3", "shipped/x": b"a file now", "new/b.txt": b"4", "01.ipynb/z": b"in the way"}
-    apart._take_over(before, after, tmp_path / "place")
-    assert apart._without_notebooks(tmp_path / "place") == {k: v for k, v in after.items() if k != "01.ipynb/z"}
+    stock_commands._take_over(before, after, tmp_path / "place")
+    assert stock_commands._without_notebooks(tmp_path / "place") == {
+        k: v for k, v in after.items() if k != "01.ipynb/z"
+    }
     assert (tmp_path / "place" / "01.ipynb").read_text() == "{}"
 
 
 def test_cells_are_restored_from_the_gradebook(class_root, resources):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1")])
-    restored, _ = apart.RestoreCells(config=release.configuration(class_root)).preprocess(notebook, resources)
+    restored, _ = stock_commands.RestoreCells(config=release.configuration(class_root)).preprocess(notebook, resources)
     names = [cell.metadata.nbgrader.grade_id for cell in restored.cells if "nbgrader" in cell.metadata]
     assert names == ["01-1-sum", "01-1-file", "01-1-why"]
     assert any("BEGIN HIDDEN TESTS" in cell.source for cell in restored.cells)

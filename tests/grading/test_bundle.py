@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from course.grading import bundle, release, source
+from course.labs import bundle, release, source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

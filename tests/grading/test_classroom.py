@@ -15,9 +15,10 @@ import pytest
 import sqlalchemy as sa
 from nbgrader.api import Gradebook
 
-from course.grading import classroom, crew, job, ledger, outcomes
-from course.grading.classroom import ClassroomError, Options
-from course.grading.job import Answer, Cell, Notebook, Outcome
+from course.grading.gradebook import database
+from course.grading.pipeline import classroom, outcomes, submission, worker_pool
+from course.grading.pipeline.classroom import ClassroomError, Options
+from course.grading.pipeline.submission import Answer, Cell, Notebook, Outcome
 
 LAB = "01_tiny"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -25,10 +26,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def judge(work):
     """Scores that depend on what was handed in and on the tests, and on nothing else."""
-    outcome = Outcome(work.student, LAB, job.fingerprint(work.files), work.key.fingerprint)
+    outcome = Outcome(work.student, LAB, submission.fingerprint(work.files), work.key.fingerprint)
     for source in work.key.notebooks:
         text = work.files.get(f"{source.name}.ipynb", b"")
-        seen = job._hash(text, work.key.fingerprint)
+        seen = submission._hash(text, work.key.fingerprint)
         book = Notebook(source.name, executed='{"cells": []}')
         for cell in source.graded():
             by_hand = cell.task or cell.solution
@@ -47,7 +48,7 @@ def judge_slowly(work):
 
 
 def run(root, options=None, grade=judge, lab=LAB):
-    with crew.Crew(2, grade=grade, warm=False) as workers:
+    with worker_pool.Crew(2, grade=grade, warm=False) as workers:
         return classroom.grade(root, lab, workers, options or Options(quiet=True))
 
 
@@ -57,7 +58,7 @@ def gradebook(root):
 
 def content(root):
     """All that the gradebook says, without the ids that are made up."""
-    with ledger.Ledger(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
+    with database.Ledger(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
         with book.transaction() as connection:
             comments = connection.execute(
                 sa.text(
@@ -199,7 +200,7 @@ def test_a_persons_comment_stays_and_its_question_is_looked_at_when_the_answer_c
     run(class_root)
     with gradebook(class_root) as book:
         assert book.find_comment("01-1-sum-answer", "01_answer", LAB, "ada").manual_comment == "Well put."
-    with ledger.Ledger(f"sqlite:///{class_root}/classroom/gradebook.db", "late-flights") as book:
+    with database.Ledger(f"sqlite:///{class_root}/classroom/gradebook.db", "late-flights") as book:
         first = judge_first(class_root)
         row = next(row for row in book.standing(LAB) if row["student"] == "ada" and row["cell"] == first)
         assert row["waiting"]
@@ -285,11 +286,11 @@ def test_a_full_disk_is_named_and_what_is_done_is_kept(class_root, monkeypatch):
 
 
 def test_a_locked_gradebook_is_named_and_nothing_is_lost(class_root, monkeypatch):
-    monkeypatch.setattr(ledger, "PATIENCE", 0.2)
+    monkeypatch.setattr(database, "PATIENCE", 0.2)
     run(class_root, Options(students=("ada",), quiet=True))
     other = sqlite3.connect(class_root / "classroom" / "gradebook.db")
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(ledger.LedgerError, match=r"another program is writing to the gradebook"):
+    with pytest.raises(database.LedgerError, match=r"another program is writing to the gradebook"):
         run(class_root)
     other.rollback()
     other.close()
@@ -302,7 +303,7 @@ def test_a_damaged_gradebook_is_named_with_the_way_out(class_root, damage):
     path = class_root / "classroom" / "gradebook.db"
     data = path.read_bytes()
     path.write_bytes(damage if damage != "torn" else data[:4096] + b"\xff" * (len(data) - 4096))
-    with pytest.raises(ledger.LedgerError, match=r"damaged: .*Put a copy of it back or move it away"):
+    with pytest.raises(database.LedgerError, match=r"damaged: .*Put a copy of it back or move it away"):
         run(class_root)
     path.unlink()
     assert run(class_root).graded == []

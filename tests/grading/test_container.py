@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from course.grading import container, outcomes
+from course.grading.pipeline import container, outcomes
 
 LAB = "01_tiny"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -36,10 +36,10 @@ def test_where_there_is_a_sandbox_or_it_is_not_wanted_no_container_is_used(monke
 
 
 def test_without_sandbox_and_engine_nothing_is_graded(class_root, run_course, monkeypatch):
-    from course.grading import sandbox
+    from course.grading.sandbox import policy
 
     monkeypatch.setattr(container, "engine", lambda: None)
-    monkeypatch.setattr(sandbox, "why_not", lambda: "this is a test")
+    monkeypatch.setattr(policy, "why_not", lambda: "this is a test")
     result = run_course(class_root, "grade", LAB, "--workers", "1")
     assert result.exit_code == 1
     assert "student code would run without a sandbox" in result.output
@@ -119,7 +119,7 @@ def test_a_class_is_graded_in_a_container_with_the_sandbox_on(class_root, in_con
     for path in [class_root.parent, *class_root.parents]:
         if path.is_relative_to(tempfile.gettempdir()) and path != Path(tempfile.gettempdir()):
             path.chmod(path.stat().st_mode | 0o055)
-    from course.grading import notebooks, running
+    from course.labs import notebooks, running
 
     place = class_root / "classroom" / "submitted" / "ada" / LAB / "01_answer.ipynb"
     notebooks.write(running.with_answers(notebooks.read(place), {"01-1-sum-answer": SPY}), place)
@@ -170,7 +170,7 @@ def test_the_recipe_is_read_and_finds_what_it_copies(tmp_path, monkeypatch):
     assert "FROM python:3.11-slim" in recipe
     steps = [line for line in recipe.replace("\\\n", " ").splitlines() if not line.startswith("RUN")]
     (tmp_path / "env_setup" / "grader").mkdir(parents=True)
-    steps += ["RUN test -f requirements.lock -a -f course/grading/container.py -a ! -e solutions", ""]
+    steps += ["RUN test -f requirements.lock -a -f course/grading/pipeline/container.py -a ! -e solutions", ""]
     (tmp_path / "env_setup" / "grader" / "Dockerfile").write_text("\n".join(steps))
     shutil.copytree(REPOSITORY / "course", tmp_path / "course", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "solutions").mkdir()

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from course.grading import crew, job, key, sandbox, zygote
-from course.grading.job import Outcome, Work
+from course.grading.pipeline import assignment, submission, worker_pool
+from course.grading.pipeline.submission import Outcome, Work
+from course.grading.sandbox import policy, zygote
 
-KEY = key.Key("01_tiny", ())
+KEY = assignment.Key("01_tiny", ())
 MARKS = "COURSE_TEST_MARKS"
 
 
@@ -38,10 +39,10 @@ def grade(task):
     if kind == "no zygote":
         raise zygote.ZygoteError("it does not start")
     if kind == "no sandbox":
-        raise sandbox.NoSandbox("none here")
+        raise policy.NoSandbox("none here")
     if kind == "slow":
         time.sleep(0.5)
-    return Outcome(task.student, "01_tiny", job.fingerprint(task.files), "tests")
+    return Outcome(task.student, "01_tiny", submission.fingerprint(task.files), "tests")
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def marks(tmp_path, monkeypatch):
 
 
 def run(works, workers=2):
-    with crew.Crew(workers, grade=grade, warm=False) as them:
+    with worker_pool.Crew(workers, grade=grade, warm=False) as them:
         return {one.student: outcome for one, outcome in them.outcomes(works)}
 
 
@@ -100,7 +101,7 @@ def test_a_full_disk_ends_the_run(marks):
 
 
 def test_no_sandbox_ends_the_run(marks):
-    with pytest.raises(sandbox.NoSandbox):
+    with pytest.raises(policy.NoSandbox):
         run([work("a", "no sandbox")])
 
 
@@ -117,7 +118,7 @@ def test_the_outcomes_come_while_others_are_still_to_be_read(marks):
             read.append(number)
             yield work(f"s{number}")
 
-    with crew.Crew(2, grade=grade, warm=False) as them:
+    with worker_pool.Crew(2, grade=grade, warm=False) as them:
         next(iter(them.outcomes(source())))
         assert len(read) <= 4  # memory does not grow with the class
 
@@ -134,7 +135,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     script = """
 import os, time
 from course.grading import crew, key
-from course.grading.job import Work
+from course.grading.pipeline.submission import Work
 def grade(work):
     print(os.getpid(), flush=True)
     time.sleep(100)
@@ -155,8 +156,8 @@ with crew.Crew(2, grade=grade, warm=False) as them:
 def test_a_cluster_that_is_not_there_is_named():
     before = tempfile.gettempdir()
     with (
-        pytest.raises(crew.CrewError, match=r"dask\.distributed|no Dask scheduler"),
-        crew.Crew(cluster="tcp://127.0.0.1:1"),
+        pytest.raises(worker_pool.CrewError, match=r"dask\.distributed|no Dask scheduler"),
+        worker_pool.Crew(cluster="tcp://127.0.0.1:1"),
     ):
         pass
     assert tempfile.gettempdir() == before

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 from gauge import Gauge
 
-from course.grading import classroom, crew, job, outcomes, sandbox
+from course.grading.pipeline import classroom, outcomes, submission, worker_pool
+from course.grading.sandbox import policy
 
 LAB = "01_tiny"
 COUNT = int(os.environ.get("COURSE_TEST_CLASS", "100"))
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1200),  # it starts many kernels, beside other tests
-    pytest.mark.skipif(sandbox.why_not() is not None, reason=f"no sandbox: {sandbox.why_not()}"),
+    pytest.mark.skipif(policy.why_not() is not None, reason=f"no sandbox: {policy.why_not()}"),
 ]
 
 
@@ -69,7 +70,7 @@ def test_hundreds_of_submissions_leave_nothing_behind_and_do_not_slow_down(class
 
     monkeypatch.setattr(outcomes.Store, "keep", note)
     gauge.start()
-    with crew.Crew(2) as workers:
+    with worker_pool.Crew(2) as workers:
         summary = classroom.grade(class_root, LAB, workers, classroom.Options(quiet=True))
     gauge.stop()
     assert len(summary.graded) == COUNT + 4
@@ -94,7 +95,7 @@ def test_hundreds_of_submissions_leave_nothing_behind_and_do_not_slow_down(class
 
 def test_a_zygote_that_is_killed_costs_nobody_a_point(class_root):
     hand_in(class_root, 6)
-    with crew.Crew(2) as workers:
+    with worker_pool.Crew(2) as workers:
 
         def kill():
             time.sleep(4)
@@ -112,7 +113,7 @@ def test_a_dask_cluster_gives_the_same_grades(class_root):
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, protocol="tcp"
         ) as cluster,
-        crew.Crew(cluster=cluster.scheduler_address) as workers,
+        worker_pool.Crew(cluster=cluster.scheduler_address) as workers,
     ):
         assert workers.width == 2
         summary = classroom.grade(class_root, LAB, workers, classroom.Options(quiet=True))
@@ -122,14 +123,16 @@ def test_a_dask_cluster_gives_the_same_grades(class_root):
 
 def test_a_submission_runs_the_same_in_this_process(class_root):
     """What a worker does needs neither a pool nor a database."""
-    from course.grading import key, ledger, release
+    from course.grading.gradebook import database
+    from course.grading.pipeline import assignment
+    from course.labs import release
 
     config = release.configuration(class_root).CourseDirectory
-    with ledger.Ledger(config.db_url, config.course_id) as book, book.transaction() as connection:
-        cells = key.load(connection, class_root / "solutions" / LAB)
+    with database.Ledger(config.db_url, config.course_id) as book, book.transaction() as connection:
+        cells = assignment.load(connection, class_root / "solutions" / LAB)
     files = outcomes.handed_in(class_root / "classroom" / "submitted" / "ada" / LAB).files
-    script = job.Work("ada", files, cells, deadline_s=600)
-    outcome = job.grade(script)
-    job._forget_zygote()
+    script = submission.Work("ada", files, cells, deadline_s=600)
+    outcome = submission.grade(script)
+    submission._forget_zygote()
     assert [cell.score for book in outcome.notebooks for cell in book.cells] == [40.0, 10.0, None, 40.0]
     assert all("python" in book.executed for book in outcome.notebooks)

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 from nbgrader.api import Gradebook
 
-from course.grading import feedback, ledger, marks, notebooks, outcomes, report, source
-from course.grading.job import Answer, Cell, Notebook, Outcome
+from course.grading.gradebook import database
+from course.grading.pipeline import outcomes
+from course.grading.pipeline.submission import Answer, Cell, Notebook, Outcome
+from course.grading.reports import class_report, feedback, marks
+from course.labs import notebooks, source
 
 LAB = "01_tiny"
 CHECKS = [
@@ -50,7 +53,8 @@ def outcome(student, *, score=20.0, checks=CHECKS, why=None, problem=""):
 @pytest.fixture
 def graded_root(class_root):
     """Three students whose outcomes are kept and recorded."""
-    from course.grading import key, release
+    from course.grading.pipeline import assignment
+    from course.labs import release
 
     made = [
         outcome("ada", score=40.0, checks=[{**CHECKS[0], "title": "the sum <b>is</b> a number"}]),
@@ -58,9 +62,9 @@ def graded_root(class_root):
         outcome("cyd"),
     ]
     config = release.configuration(class_root)
-    with ledger.Ledger(config.CourseDirectory.db_url, "late-flights") as book:
+    with database.Ledger(config.CourseDirectory.db_url, "late-flights") as book:
         with book.transaction() as connection:
-            cells = key.load(connection, class_root / "solutions" / LAB)
+            cells = assignment.load(connection, class_root / "solutions" / LAB)
         book.record([(one, None) for one in made], cells, config)
     for one in made:
         outcomes.Store(class_root, LAB).keep(one, {})
@@ -119,7 +123,7 @@ def test_feedback_tells_of_a_hidden_check_that_failed_its_title_and_hint_only(gr
 
 
 def test_no_line_of_a_hidden_test_or_solution_is_in_the_feedback(graded_root):
-    from course.grading import release
+    from course.labs import release
 
     secret, given = release.secrets(graded_root / "solutions" / LAB)
     assert secret - given
@@ -180,7 +184,7 @@ def test_an_unknown_student_is_named(graded_root):
 
 
 def reports(root):
-    return {path.name: path.read_text() for path in report.write(root, LAB)}
+    return {path.name: path.read_text() for path in class_report.write(root, LAB)}
 
 
 def test_the_report_shows_distribution_questions_failures_and_what_waits(graded_root):
@@ -239,7 +243,7 @@ def test_the_fixture_has_hidden_tests_to_look_for(graded_root):
 
 
 def test_a_question_for_a_person_is_called_by_its_heading():
-    from course.grading import marks
+    from course.grading.reports import marks
 
     titles = marks.headings(Path(__file__).resolve().parents[1] / "fixtures" / "course" / "solutions" / "01_tiny")
     assert titles["01_answer", "01-1-why"] == "In your words"

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from course.grading import ledger, outcomes, sandbox
+from course.grading.gradebook import database
+from course.grading.pipeline import outcomes
+from course.grading.sandbox import policy
 
 LAB = "01_tiny"
 STUDENTS = 8
@@ -60,7 +62,7 @@ def wait_until_gone(*places):
 
 def content(root):
     """All that the gradebook says, without ids that are made up."""
-    with ledger.Ledger(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
+    with database.Ledger(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
         with book.transaction() as connection:
             comments = [tuple(row) for row in connection.execute(sa.text(COMMENTS))]
         return book.standing(LAB), comments
@@ -69,7 +71,7 @@ def content(root):
 @pytest.mark.slow
 @pytest.mark.exhaustive
 @pytest.mark.timeout(1200)  # more than twenty runs of some seconds each
-@pytest.mark.skipif(sandbox.why_not() is not None, reason=f"no sandbox: {sandbox.why_not()}")
+@pytest.mark.skipif(policy.why_not() is not None, reason=f"no sandbox: {policy.why_not()}")
 def test_killed_at_twenty_random_moments_real_grading_ends_as_an_undisturbed_run_does(class_root, scratch):
     first = outcomes.handed_in(class_root / "classroom" / "submitted" / "ada" / LAB).files
     for number in range(4, STUDENTS):

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from course.grading import key, ledger, outcomes, release
-from course.grading.job import Answer, Cell, Notebook, Outcome
-from course.grading.ledger import Ledger
+from course.grading.gradebook import database
+from course.grading.gradebook.database import Ledger
+from course.grading.pipeline import assignment, outcomes
+from course.grading.pipeline.submission import Answer, Cell, Notebook, Outcome
+from course.labs import release
 
 LAB = "01_tiny"
 
@@ -97,7 +99,7 @@ def record(root, *made, at=None):
     config = release.configuration(root)
     with open_book(root) as book:
         with book.transaction() as connection:
-            cells = key.load(connection, root / "solutions" / LAB)
+            cells = assignment.load(connection, root / "solutions" / LAB)
         book.record([(one, at) for one in made], cells, config)
         return book.standing(LAB), book.comments(LAB), book.recorded(LAB)
 
@@ -172,7 +174,7 @@ def test_the_engines_own_trouble_does_not_make_people_look_at_their_marks_again(
 
 def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path):
     pytest.importorskip("psycopg")
-    with pytest.raises(ledger.LedgerError, match=r"grader:\*\*\*@") as caught:
+    with pytest.raises(database.LedgerError, match=r"grader:\*\*\*@") as caught:
         Ledger(f"postgresql+psycopg://grader:secret@/postgres?host={tmp_path}", "late-flights")
     assert "secret" not in str(caught.value)
     assert "cannot be used" in str(caught.value)

@@ -15,7 +15,9 @@ from types import SimpleNamespace
 import pytest
 from nbgrader.api import Gradebook
 
-from course.grading import classroom, crew, notebooks, release, running, source, submissions
+from course.grading.intake import submissions
+from course.grading.pipeline import classroom, worker_pool
+from course.labs import notebooks, release, running, source
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,7 +49,7 @@ def gradebook(root):
 
 def autograde(root, lab=LAB):
     """Grade everybody; one entry a student, by name."""
-    with crew.Crew(1) as workers:
+    with worker_pool.Crew(1) as workers:
         summary = classroom.grade(root, lab, workers, classroom.Options(quiet=True))
     assert not summary.trouble
     return [SimpleNamespace(student=student, **row) for student, row in summary.standing.items()]

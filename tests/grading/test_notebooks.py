@@ -9,7 +9,7 @@ import sys
 import nbformat
 import pytest
 
-from course.grading import notebooks
+from course.labs import notebooks
 
 ANSWER = {"grade_id": "01-1-sum-answer", "solution": True}
 GRADE = {"grade_id": "01-1-sum", "grade": True, "points": 4.0}

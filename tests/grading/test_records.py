@@ -5,8 +5,8 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-from course.checks import question
-from course.grading.records import MIME, judge
+from course.checks.core import question
+from course.labs.judgement import MIME, judge
 
 ROLE = {
     "grade_id": "a",

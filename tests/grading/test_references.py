@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from course import handover
-from course.grading import notebooks, references, release
+from course.labs import notebooks, references, release
 
 REFERENCE = Path(__file__).resolve().parents[2] / "solutions" / "02_serialisation" / handover.REFERENCE
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 from nbgrader.utils import compute_checksum
 
-from course.grading import notebooks, release, running, source
+from course.labs import notebooks, release, running, source
 
 
 def files(folder):

@@ -7,8 +7,8 @@ import json
 import nbformat
 import pytest
 
-from course.grading import restore
-from course.grading.key import SourceCell, SourceNotebook
+from course.grading.pipeline import restore
+from course.grading.pipeline.assignment import SourceCell, SourceNotebook
 
 TEST = "check()\n### BEGIN HIDDEN TESTS\ncheck_more()\n### END HIDDEN TESTS\nquestion.result()"
 SEEN = "check()\nquestion.result()"

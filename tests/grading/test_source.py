@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from course.grading import notebooks, source
+from course.labs import notebooks, source
 
 CHECKS = 'question = Question("Sum", points=4)\nquestion.result()'
 ANSWER = ("py", "### BEGIN SOLUTION\nx = 1\n### END SOLUTION", {"grade_id": "01-1-sum-answer", "solution": True})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from course.grading.stubs import ClearShippedSolutions
+from course.labs.stubs import ClearShippedSolutions
 
 REGION = "### BEGIN SOLUTION\n{}\n### END SOLUTION"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from course import handing_in
-from course.grading import exports, submissions
-from course.grading.submissions import SubmissionError
+from course.grading.intake import platforms, submissions
+from course.grading.intake.submissions import SubmissionError
+from course.student import handing_in
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "course"
 LAB = "01_tiny"
@@ -211,8 +211,11 @@ def test_collecting_goes_on_after_one_that_is_refused_and_takes_each_once(course
 def test_names_of_any_script_are_taken_in_graded_and_told(class_root, tmp_path, student):
     import unicodedata
 
-    from course.grading import key, ledger, marks, outcomes, release
-    from course.grading.job import Cell, Notebook, Outcome
+    from course.grading.gradebook import database
+    from course.grading.pipeline import assignment, outcomes
+    from course.grading.pipeline.submission import Cell, Notebook, Outcome
+    from course.grading.reports import marks
+    from course.labs import release
 
     taken = submissions.submit(class_root, class_root / "solutions" / "01_tiny", lab="01_tiny", student=student)
     assert taken.student == unicodedata.normalize("NFC", student)
@@ -220,9 +223,9 @@ def test_names_of_any_script_are_taken_in_graded_and_told(class_root, tmp_path, 
     config = release.configuration(class_root)
     done = Outcome(taken.student, "01_tiny", "s", "t", [Notebook("02_module", cells=[Cell("01-2-double", 40, 7.0)])])
     outcomes.Store(class_root, "01_tiny").keep(done, {})
-    with ledger.Ledger(config.CourseDirectory.db_url, "late-flights") as book:
+    with database.Ledger(config.CourseDirectory.db_url, "late-flights") as book:
         with book.transaction() as connection:
-            cells = key.load(connection, class_root / "solutions" / "01_tiny")
+            cells = assignment.load(connection, class_root / "solutions" / "01_tiny")
         book.record([(done, None)], cells, config)
     _, (told,) = marks.gather(class_root, "01_tiny")
     assert (told.id, told.score) == (taken.student, 7.0)
@@ -403,7 +406,7 @@ def test_a_name_that_says_nothing_of_the_student_is_refused(course_root, handed_
     ],
 )
 def test_names_of_platforms_are_read(name, person, number):
-    found = exports.label(name)
+    found = platforms.label(name)
     assert (found.person, found.number) == (person, number)
 
 
@@ -411,4 +414,4 @@ def test_names_of_platforms_are_read(name, person, number):
     "name", ["ada", "ada.zip", "o'hara", "a_b.zip", "01_tiny-20260301-120000.zip", "zoë müller.zip"]
 )
 def test_other_names_are_ids(name):
-    assert exports.label(name) is None
+    assert platforms.label(name) is None

@@ -13,8 +13,8 @@ import nbformat
 import pytest
 from nbgrader import utils
 
-from course.grading import notebooks, release, running
-from course.grading.validate import _reword, _wrap
+from course.labs import notebooks, release, running
+from course.student.validate import _reword, _wrap
 
 LAB = "01_tiny"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each starts two cold kernels
@@ -106,7 +106,7 @@ def test_points_that_are_earned_in_part_name_the_checks_that_failed(student_root
 
 def test_what_cells_do_to_their_kernel_changes_no_verdict(student_root):
     """As in grading: the hook would pass every check that runs in the same kernel."""
-    hook = """import course.checks.question as q
+    hook = """import course.checks.core.question as q
 q.Question.result = lambda self: 40
 answers["sum"] = "42" """
     said = validate(student_root, take(student_root, "01_answer.ipynb", {"01-1-sum-answer": hook}))
@@ -182,9 +182,9 @@ print(json.dumps(asyncio.run(ask())))
 
 
 def test_a_warm_kernel_is_used_where_there_is_one(student_root, monkeypatch):
-    from course.grading import sandbox, zygote
+    from course.grading.sandbox import policy, zygote
 
-    if sandbox.why_not() is not None:
+    if policy.why_not() is not None:
         pytest.skip("the zygote needs Linux")
     path = take(student_root, "01_answer.ipynb")
     with zygote.Zygote() as warm:

@@ -24,7 +24,8 @@ import yaml
 from jupyter_client.provisioning import KernelProvisionerFactory
 from nbformat import NotebookNode
 
-from course.grading import notebooks, release, running, sandbox, source, zygote
+from course.grading.sandbox import policy, zygote
+from course.labs import notebooks, release, running, source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = REPOSITORY / "tests" / "fixtures" / "course"
@@ -243,7 +244,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
 @pytest.fixture(scope="session")
 def _zygote() -> Iterator[zygote.Zygote | None]:
     """What kernels are forked from; None where there is no sandbox."""
-    if sandbox.why_not() is not None:
+    if policy.why_not() is not None:
         yield None
         return
     with zygote.Zygote() as made:

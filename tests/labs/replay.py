@@ -14,7 +14,7 @@ from typing import Any
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 
-from course.grading import notebooks
+from course.labs import notebooks
 
 
 class Replay(Kernel):

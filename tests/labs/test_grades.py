@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from course.grading import running
+from course.labs import running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first to ask runs the notebooks before it, too
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from course import handover
-from course.grading import notebooks, source
+from course.labs import notebooks, source
 
 OPENING = ["What you will ship", "Objectives", "Before you start", "Time"]
 CLOSING = ["Summary", "Take away", "Going further"]

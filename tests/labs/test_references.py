@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from course import handover
-from course.grading import source
+from course.labs import source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STARTING = [lab.name for lab in source.labs(REPOSITORY) if lab.name in handover.HANDOVERS]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from course.grading import notebooks, release, source
+from course.labs import notebooks, release, source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from course.grading import notebooks, running
+from course.labs import notebooks, running
 
 from .conftest import LIVE
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from course import handover
 from course.cli import main
-from course.grading import walk
+from course.grading import end_to_end
 
 from .conftest import REPOSITORY, TINY
 
@@ -19,8 +19,8 @@ from .conftest import REPOSITORY, TINY
 def test_a_small_course_is_walked_and_shown(tmp_path):
     done = CliRunner().invoke(main, ["--root", str(TINY), "walk", "--to", str(tmp_path / "way")])
     assert done.exit_code == 0, done.output
-    shown = (tmp_path / "way" / walk.PAGE).read_text()
-    for stage in walk.walk(TINY, tmp_path / "again"):
+    shown = (tmp_path / "way" / end_to_end.PAGE).read_text()
+    for stage in end_to_end.walk(TINY, tmp_path / "again"):
         assert stage.title in shown
         assert stage.title in done.output
         assert stage.score == stage.worth
@@ -41,12 +41,12 @@ def test_an_artifact_is_known_by_its_content(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "a.json").write_text(json.dumps(1))
     (tmp_path / "f.py").write_text("x = 1\n")
-    first = walk.artifacts(tmp_path)
+    first = end_to_end.artifacts(tmp_path)
     assert [(one.name, one.size) for one in first] == [("f.py", 6), ("model/", 1)]
     (tmp_path / "model" / "a.json").write_text(json.dumps(2))
-    second = walk.artifacts(tmp_path)
+    second = end_to_end.artifacts(tmp_path)
     assert [one.name for one, two in zip(first, second, strict=True) if one.digest != two.digest] == ["model/"]
-    assert walk.artifacts(tmp_path / "nowhere") == []
+    assert end_to_end.artifacts(tmp_path / "nowhere") == []
 
 
 @pytest.mark.slow
@@ -56,10 +56,10 @@ def test_an_artifact_is_known_by_its_content(tmp_path):
 @pytest.mark.timeout(1800)  # every notebook of the course runs
 def test_the_whole_course_from_the_data_to_the_cluster(tmp_path):
     """Each lab starts from the artifact that the one before shipped, and everything earns all its points."""
-    stages = list(walk.walk(REPOSITORY, tmp_path / "way"))
-    assert walk.broken(stages) == []
+    stages = list(end_to_end.walk(REPOSITORY, tmp_path / "way"))
+    assert end_to_end.broken(stages) == []
     assert [(stage.lab, cell.grade_id) for stage in stages for cell in stage.unjudged] == []
     began = {stage.lab for stage in stages if "your own work" in stage.start}
     assert began == set(handover.HANDOVERS)
-    shown = walk.write(stages, tmp_path / "way").read_text()
+    shown = end_to_end.write(stages, tmp_path / "way").read_text()
     assert all(artifact.digest[:16] in shown for stage in stages for artifact in stage.artifacts)

@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from course import flights
 from course.checks import CheckFailed, Unmet
-from course.checks.artifacts import MODELS, Formats, artifact_folder, flights_as_json
+from course.checks.model.artifacts import MODELS, Formats, artifact_folder, flights_as_json
 
 REFERENCE = Path(__file__).parents[2] / "solutions" / "03_flask_api" / "given" / "reference" / "artifact"
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from course import flights
-from course.checks import contracts, oracle
-from course.checks.expectations import CheckFailed, Unmet
+from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.http import contracts
+from course.sandboxed import service_contract
 
 REFERENCE = Path(__file__).resolve().parents[2] / "solutions" / "03_flask_api" / "given" / "reference" / "artifact"
 SCHEMA = json.loads((REFERENCE / "schema.json").read_text())
@@ -150,9 +151,9 @@ def test_a_description_of_which_no_request_can_be_made_is_told(document, says):
 
 def test_departures_come_before_arrivals_where_there_are_both():
     early, late = "2013-11-02T10:00:00-04:00", "2013-11-02T13:30:00Z"
-    ordered = oracle._in_order({"flights": [{"planned_departure": early, "planned_arrival": late}, 7]})
+    ordered = service_contract._in_order({"flights": [{"planned_departure": early, "planned_arrival": late}, 7]})
     assert ordered == {"flights": [{"planned_departure": late, "planned_arrival": early}, 7]}
-    assert oracle._in_order({"planned_departure": None}) == {"planned_departure": None}
+    assert service_contract._in_order({"planned_departure": None}) == {"planned_departure": None}
 
 
 class Answers:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from course.checks import contexts
-from course.checks.contexts import Context, context, ignoring
-from course.checks.dockerfiles import Dockerfile
-from course.checks.expectations import CheckFailed, Unmet
-from course.checks.images import takes_wheels
+from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.docker import contexts
+from course.checks.docker.contexts import Context, context, ignoring
+from course.checks.docker.dockerfiles import Dockerfile
+from course.checks.docker.images import takes_wheels
 
 GOOD = """
     FROM python:3.11-slim

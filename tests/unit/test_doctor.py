@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from course import doctor
+from course.student import doctor
 
 
 def examine(name: str, **more) -> doctor.Finding:
@@ -170,7 +170,8 @@ def test_a_clone_without_its_lock_says_how_to_get_it_back(tmp_path, monkeypatch)
 
 
 def test_a_disk_that_is_full_is_found(tmp_path):
-    small = f"mount -t tmpfs -o size=64k none {tmp_path} && TMPDIR={tmp_path} {sys.executable} -m course.doctor disk"
+    small = f"mount -t tmpfs -o size=64k none {tmp_path}"
+    small += f" && TMPDIR={tmp_path} {sys.executable} -m course.student.doctor disk"
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", small], capture_output=True, text=True
     )
@@ -189,7 +190,7 @@ def test_a_folder_that_refuses_files_is_found(tmp_path, monkeypatch):
 
 
 def test_a_limit_on_memory_is_found():
-    limited = f"ulimit -v 1500000; exec {sys.executable} -m course.doctor memory"
+    limited = f"ulimit -v 1500000; exec {sys.executable} -m course.student.doctor memory"
     done = subprocess.run(["sh", "-c", limited], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["detail"] == "1.4 GiB in all, and the course needs 2"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from course import flights
-from course.checks.documents import Audit, Document, amount
-from course.checks.expectations import CheckFailed, Unmet
+from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.files.documents import Audit, Document, amount
 
 COLUMNS = ["flights.dest", "flights.delay", "flights.carrier", "airlines.carrier", "airlines.name"]
 LINE = {"useful": True, "available": True, "why": "in the plan"}

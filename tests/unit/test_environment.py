@@ -412,7 +412,7 @@ def test_the_map_names_every_notebook():
 
 def test_what_the_doctor_says_about_containers_and_clusters_is_on_the_page():
     page = (CLONE / "env_setup" / "index.md").read_text(encoding="utf-8")
-    from course import doctor
+    from course.student import doctor
 
     assert f"docker pull {doctor.BASE_IMAGE}" in page
     assert doctor.FORMAT in page

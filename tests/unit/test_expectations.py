@@ -1,4 +1,4 @@
-"""course.checks.expectations: what holds passes in silence, what does not says where, expected beside actual."""
+"""course.checks.core.expectations: what holds passes in silence, what does not says where, expected beside actual."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course.checks import CheckFailed, expect, fail
-from course.checks.expectations import MAX_SHOWN, NotGradedHere, not_graded_here, show
+from course.checks.core.expectations import MAX_SHOWN, NotGradedHere, not_graded_here, show
 
 FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", None]}, index=["p", "q"])
 PLAIN = st.recursive(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from course.checks import files
-from course.checks.expectations import CheckFailed, Unmet
+from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.files import reading
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def refusal(call, *args, **kwargs) -> Unmet:
 def test_a_shipped_file_is_read(shipped):
     (shipped / "inner").mkdir()
     (shipped / "inner" / "a.txt").write_bytes(b"\xef\xbb\xbfgr\xc3\xbc\xc3\x9fe")
-    assert files.read("inner/a.txt") == b"\xef\xbb\xbfgr\xc3\xbc\xc3\x9fe"
-    assert files.text("inner/a.txt") == "grüße"
+    assert reading.read("inner/a.txt") == b"\xef\xbb\xbfgr\xc3\xbc\xc3\x9fe"
+    assert reading.text("inner/a.txt") == "grüße"
 
 
 def test_a_missing_file_says_which_cell_to_run(shipped):
-    error = refusal(files.read, "project.yaml")
+    error = refusal(reading.read, "project.yaml")
     assert error.title == "project.yaml is shipped"
     assert error.reason == "there is no project.yaml among the shipped files"
     assert "run the cell that ships project.yaml" in error.hint
@@ -50,26 +50,26 @@ def test_a_missing_file_says_which_cell_to_run(shipped):
 
 def test_a_missing_folder_of_shipped_files_is_like_a_missing_file(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_SHIPPED", str(tmp_path / "nowhere"))
-    assert "there is no a.txt" in refusal(files.read, "a.txt").reason
+    assert "there is no a.txt" in refusal(reading.read, "a.txt").reason
 
 
 @pytest.mark.parametrize("name", ["", "/etc/passwd", "../secret", "a/../../secret", "a/.."])
 def test_a_check_that_asks_for_a_path_outside_is_a_bug(shipped, name):
     with pytest.raises(ValueError, match="below the folder of shipped files"):
-        files.read(name)
+        reading.read(name)
 
 
 def test_a_link_to_a_file_is_refused(shipped, tmp_path):
     (tmp_path / "secret").write_text("42")
     (shipped / "a.txt").symlink_to(tmp_path / "secret")
-    assert "is a link, not an ordinary file" in refusal(files.text, "a.txt").reason
+    assert "is a link, not an ordinary file" in refusal(reading.text, "a.txt").reason
 
 
 def test_a_link_in_the_middle_of_the_path_is_refused(shipped, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "a.txt").write_text("42")
     (shipped / "inner").symlink_to(tmp_path / "other")
-    refusal(files.text, "inner/a.txt")
+    refusal(reading.text, "inner/a.txt")
 
 
 def test_a_link_in_place_of_the_whole_folder_is_refused(tmp_path, monkeypatch):
@@ -77,19 +77,19 @@ def test_a_link_in_place_of_the_whole_folder_is_refused(tmp_path, monkeypatch):
     (tmp_path / "neighbour" / "a.txt").write_text("42")
     (tmp_path / "shipped").symlink_to(tmp_path / "neighbour")
     monkeypatch.setenv("COURSE_SHIPPED", str(tmp_path / "shipped"))
-    refusal(files.text, "a.txt")
-    refusal(files.listing)
+    refusal(reading.text, "a.txt")
+    refusal(reading.listing)
 
 
 def test_a_link_that_leads_nowhere_is_refused(shipped):
     (shipped / "a.txt").symlink_to("nowhere")
-    assert "is a link" in refusal(files.text, "a.txt").reason
+    assert "is a link" in refusal(reading.text, "a.txt").reason
 
 
 def test_a_pipe_is_refused_at_once(shipped):
     os.mkfifo(shipped / "a.txt")
     started = time.monotonic()
-    assert "is a pipe" in refusal(files.text, "a.txt").reason
+    assert "is a pipe" in refusal(reading.text, "a.txt").reason
     assert time.monotonic() - started < 5
 
 
@@ -105,36 +105,36 @@ def test_a_pipe_that_takes_a_files_place_does_not_block(shipped, monkeypatch):
             (shipped / "pipe").rename(shipped / "a.txt")
         return found
 
-    monkeypatch.setattr(files.os, "stat", swap)
-    assert "changed while it was being opened" in refusal(files.text, "a.txt").reason
+    monkeypatch.setattr(reading.os, "stat", swap)
+    assert "changed while it was being opened" in refusal(reading.text, "a.txt").reason
 
 
 def test_a_socket_and_a_folder_are_refused(shipped, monkeypatch):
     monkeypatch.chdir(shipped)  # a socket's path may not be long
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("a.txt")
-        assert "is a socket" in refusal(files.text, "a.txt").reason
+        assert "is a socket" in refusal(reading.text, "a.txt").reason
     (shipped / "b.txt").mkdir()
-    assert "is a folder" in refusal(files.text, "b.txt").reason
+    assert "is a folder" in refusal(reading.text, "b.txt").reason
 
 
 def test_a_huge_file_is_not_read(shipped):
     with (shipped / "a.txt").open("wb") as file:
         file.truncate(2**40)  # sparse: it takes no room on the disk
-    error = refusal(files.text, "a.txt")
+    error = refusal(reading.text, "a.txt")
     assert (error.expected, error.actual) == ("1.0 MiB", "1048576.0 MiB")
 
 
 def test_the_size_limit_is_exact(shipped):
     (shipped / "a.txt").write_bytes(b"12345")
-    assert files.read("a.txt", max_bytes=5) == b"12345"
-    assert "too large" in refusal(files.read, "a.txt", max_bytes=4).reason
+    assert reading.read("a.txt", max_bytes=5) == b"12345"
+    assert "too large" in refusal(reading.read, "a.txt", max_bytes=4).reason
 
 
 def test_bytes_that_are_no_text_say_where(shipped):
     (shipped / "a.txt").write_bytes(b"abc\xff")
-    assert "not UTF-8 text" in refusal(files.text, "a.txt").reason
-    assert "at byte 3" in refusal(files.text, "a.txt").reason
+    assert "not UTF-8 text" in refusal(reading.text, "a.txt").reason
+    assert "at byte 3" in refusal(reading.text, "a.txt").reason
 
 
 def test_a_file_that_may_not_be_read_is_refused(shipped, monkeypatch):
@@ -143,8 +143,8 @@ def test_a_file_that_may_not_be_read_is_refused(shipped, monkeypatch):
     def deny(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files.os, "open", deny)
-    assert refusal(files.text, "a.txt").reason == "a.txt cannot be opened: Permission denied"
+    monkeypatch.setattr(reading.os, "open", deny)
+    assert refusal(reading.text, "a.txt").reason == "a.txt cannot be opened: Permission denied"
 
 
 def test_no_descriptor_is_left_open(shipped):
@@ -153,10 +153,10 @@ def test_no_descriptor_is_left_open(shipped):
     os.mkfifo(shipped / "inner" / "pipe")
     before = len(os.listdir("/dev/fd"))
     for _ in range(20):
-        files.read("inner/a.txt")
-        refusal(files.read, "inner/pipe")
-        refusal(files.read, "inner/none")
-        refusal(files.read, "none/none")
+        reading.read("inner/a.txt")
+        refusal(reading.read, "inner/pipe")
+        refusal(reading.read, "inner/none")
+        refusal(reading.read, "none/none")
     assert len(os.listdir("/dev/fd")) == before
 
 
@@ -165,20 +165,20 @@ def test_no_descriptor_is_left_open(shipped):
 
 def test_a_document_is_plain_data(shipped):
     (shipped / "p.yaml").write_text("a: yes\nb: [1, 2.5]\nc: {d: null}\ne: 'yes'\n")
-    assert files.document("p.yaml") == {"a": True, "b": [1, 2.5], "c": {"d": None}, "e": "yes"}
+    assert reading.document("p.yaml") == {"a": True, "b": [1, 2.5], "c": {"d": None}, "e": "yes"}
 
 
 def test_json_is_a_document_too(shipped):
     data = {"a": [1, {"b": "ü: -"}], "c": None}
     (shipped / "p.json").write_text(json.dumps(data))
-    assert files.document("p.json") == data
+    assert reading.document("p.json") == data
 
 
 def test_an_alias_is_refused_so_that_no_small_file_grows():
     bomb = "a: &a [x,x,x,x,x,x,x,x]\n" + "".join(
         f"{c}: &{c} [{', '.join(['*' + b] * 8)}]\n" for b, c in zip("abcdef", "bcdefg", strict=True)
     )
-    error = refusal(files.parse, bomb, "p.yaml")
+    error = refusal(reading.parse, bomb, "p.yaml")
     assert "line 2" in error.reason
     assert "aliases (*name) are not allowed here" in error.reason
 
@@ -187,7 +187,7 @@ def test_an_alias_is_refused_so_that_no_small_file_grows():
     "source", ["!!python/object/apply:os.system ['true']", "!!python/name:os.system", "a: !mine b"]
 )
 def test_a_tag_is_refused(source):
-    assert "tags (!name) are not allowed here" in refusal(files.parse, source, "p.yaml").reason
+    assert "tags (!name) are not allowed here" in refusal(reading.parse, source, "p.yaml").reason
 
 
 @pytest.mark.parametrize(
@@ -207,20 +207,20 @@ def test_a_tag_is_refused(source):
 def test_a_document_made_to_take_long_does_not(source):
     started = time.monotonic()
     with contextlib.suppress(Unmet):
-        assert isinstance(files.parse(source, "p.yaml")["a"], str)
+        assert isinstance(reading.parse(source, "p.yaml")["a"], str)
     assert time.monotonic() - started < 10
 
 
 def test_a_document_may_be_a_quarter_of_a_mebibyte_and_no_more(shipped):
     (shipped / "p.yaml").write_text("#" * 2**18)
-    assert files.document("p.yaml") is None
+    assert reading.document("p.yaml") is None
     (shipped / "p.yaml").write_text("#" * (2**18 + 1))
-    assert "too large" in refusal(files.document, "p.yaml").reason
+    assert "too large" in refusal(reading.document, "p.yaml").reason
 
 
 def test_a_key_that_appears_twice_is_refused():
-    assert "line 2 (a: 2): the key 'a' appears twice" in refusal(files.parse, "a: 1\na: 2", "p.yaml").reason
-    assert "appears twice" in refusal(files.parse, "x: {b: 1, b: 2}", "p.yaml").reason
+    assert "line 2 (a: 2): the key 'a' appears twice" in refusal(reading.parse, "a: 1\na: 2", "p.yaml").reason
+    assert "appears twice" in refusal(reading.parse, "x: {b: 1, b: 2}", "p.yaml").reason
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_key_that_appears_twice_is_refused():
     ],
 )
 def test_yaml_that_cannot_be_read_says_where_and_why(source, message):
-    error = refusal(files.parse, source, "p.yaml")
+    error = refusal(reading.parse, source, "p.yaml")
     assert error.title == "p.yaml can be read"
     assert message in error.reason
 
@@ -251,15 +251,15 @@ def test_yaml_that_cannot_be_read_says_where_and_why(source, message):
 
 def test_an_answer_is_found(shipped):
     (shipped / "answers.json").write_text('{"late_rate": 0.25, "none": null}')
-    assert files.answer("late_rate") == 0.25
-    assert files.answer("none") is None
+    assert reading.answer("late_rate") == 0.25
+    assert reading.answer("none") is None
 
 
 @pytest.mark.parametrize("content", [None, "{}", "[]", '"late_rate"', "null"])
 def test_an_answer_that_is_not_there_says_which_cell_to_run(shipped, content):
     if content is not None:
         (shipped / "answers.json").write_text(content)
-    error = refusal(files.answer, "late_rate")
+    error = refusal(reading.answer, "late_rate")
     assert error.title == "answers['late_rate'] is shipped"
     assert error.reason == "there is no answer 'late_rate' yet"
     assert error.hint == 'set answers["late_rate"] in the cell of its exercise, and run that cell'
@@ -272,15 +272,15 @@ def test_an_answer_that_is_not_there_says_which_cell_to_run(shipped, content):
 )
 def test_answers_that_are_not_json_are_no_crash(shipped, content):
     (shipped / "answers.json").write_text(content)
-    assert refusal(files.answer, "a").reason == "answers.json is not JSON"
+    assert refusal(reading.answer, "a").reason == "answers.json is not JSON"
 
 
 def test_answers_that_cannot_be_opened_say_why(shipped):
     (shipped / "answers.json").symlink_to("/etc/hostname")
-    assert "answers.json is a link" in refusal(files.answer, "a").reason
+    assert "answers.json is a link" in refusal(reading.answer, "a").reason
     (shipped / "answers.json").unlink()
     (shipped / "answers.json").write_bytes(b"\xff\xfe")
-    assert "not UTF-8" in refusal(files.answer, "a").reason
+    assert "not UTF-8" in refusal(reading.answer, "a").reason
 
 
 def test_an_answer_is_whole_while_another_process_writes(shipped):
@@ -298,7 +298,7 @@ def test_an_answer_is_whole_while_another_process_writes(shipped):
     writer = threading.Thread(target=write)
     writer.start()
     while not done.is_set():
-        assert set(files.answer("a")) <= {"x"}
+        assert set(reading.answer("a")) <= {"x"}
     writer.join()
 
 
@@ -309,13 +309,13 @@ def test_a_listing_holds_paths_and_sizes_in_order(shipped):
     (shipped / "model" / "b").mkdir(parents=True)
     (shipped / "model" / "z.txt").write_text("123")
     (shipped / "model" / "b" / "a.txt").write_text("1")
-    assert list(files.listing("model").items()) == [("b/a.txt", 1), ("z.txt", 3)]
+    assert list(reading.listing("model").items()) == [("b/a.txt", 1), ("z.txt", 3)]
 
 
 def test_a_listing_of_nothing_says_what_to_do(shipped, tmp_path):
-    assert "there is no folder model" in refusal(files.listing, "model").reason
+    assert "there is no folder model" in refusal(reading.listing, "model").reason
     (shipped / "model").symlink_to(tmp_path)
-    assert "there is no folder model" in refusal(files.listing, "model").reason
+    assert "there is no folder model" in refusal(reading.listing, "model").reason
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc"), os.mkfifo], ids=["link", "pipe"])
@@ -323,12 +323,12 @@ def test_a_listing_refuses_what_is_no_ordinary_file(shipped, make):
     (shipped / "model").mkdir()
     make(shipped / "model" / "odd")
     with pytest.raises(CheckFailed, match="model/odd is a"):
-        files.listing("model")
+        reading.listing("model")
 
 
 def test_a_listing_ends_at_its_limit(shipped):
     for number in range(6):
         (shipped / f"{number}.txt").touch()
-    assert len(files.listing(most=6)) == 6
+    assert len(reading.listing(most=6)) == 6
     with pytest.raises(CheckFailed, match="more than 5 files"):
-        files.listing(most=5)
+        reading.listing(most=5)

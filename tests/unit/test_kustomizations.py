@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from course.checks import kustomizations
-from course.checks.expectations import CheckFailed, NotGradedHere, Unmet
-from course.checks.manifests import kustomized
+from course.checks.core.expectations import CheckFailed, NotGradedHere, Unmet
+from course.checks.kubernetes import kustomizations
+from course.checks.kubernetes.manifests import kustomized
 
 BASE = """
     apiVersion: apps/v1

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from course.checks import manifest_rules
-from course.checks.clusters import held
-from course.checks.expectations import CheckFailed, Unmet
-from course.checks.manifest_files import find, quantity, read
-from course.checks.manifest_schemas import releases, valid
-from course.checks.manifests import Manifests, manifests
+from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.kubernetes import policies
+from course.checks.kubernetes.clusters import held
+from course.checks.kubernetes.manifests import Manifests, manifests
+from course.checks.kubernetes.resource_files import find, quantity, read
+from course.checks.kubernetes.schemas import releases, valid
 
 DEPLOYMENT = """
     apiVersion: apps/v1
@@ -190,7 +190,7 @@ DIFFERENT = {
 
 @pytest.mark.parametrize("changes", DIFFERENT.values(), ids=DIFFERENT.keys())
 def test_right_ones_written_differently_pass(ship, changes):
-    rules = [rule for rule in manifest_rules.RULES if rule not in ("valid", "autoscaler")]
+    rules = [rule for rule in policies.RULES if rule not in ("valid", "autoscaler")]
     found = ship(*changes).findings(*rules)
     assert [str(one) for one in found] == []
 
@@ -530,7 +530,7 @@ ODD = odds([None, 7, "odd", ["odd"], {}], [-1, 2.5, True, [], [None], [[{}]], {"
 @pytest.mark.parametrize("odd", ODD)
 def test_no_rule_breaks_whatever_stands_anywhere(shipped, odd):
     good = list(yaml.safe_load_all(textwrap.dedent(f"{DEPLOYMENT}    ---{REST}    ---{SCALER}")))
-    rules = [rule for rule in manifest_rules.RULES if rule != "valid"]
+    rules = [rule for rule in policies.RULES if rule != "valid"]
     for number, document in enumerate(good):
         for path in _places(document)[1:]:
             changed = copy.deepcopy(good)

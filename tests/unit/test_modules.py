@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from course.checks import module
-from course.checks.expectations import CheckFailed, Unmet
+from course.checks.core.expectations import CheckFailed, Unmet
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from course.checks import CheckFailed, pages
+from course.checks import CheckFailed
+from course.checks.http import pages
 
 FORM = """<!doctype html>
 <html lang=en><head><title>A  page</title><style>p { color: red }</style></head>

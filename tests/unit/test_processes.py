@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from course.checks import processes
-from course.checks.processes import Stopped, Worker
-from course.checks.wire import WireError
+from course.checks.core import processes
+from course.checks.core.processes import Stopped, Worker
+from course.sandboxed.serialization import WireError
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 

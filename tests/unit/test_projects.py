@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from course import shipping
-from course.checks import expectations, pins, processes, project
-from course.checks.expectations import CheckFailed, NotGradedHere, Unmet
-from course.checks.repositories import tail, vague
+from course.checks import project
+from course.checks.core import expectations, processes
+from course.checks.core.expectations import CheckFailed, NotGradedHere, Unmet
+from course.checks.python import pins
+from course.checks.python.repositories import tail, vague
 
 PYPROJECT = """
 [build-system]
@@ -252,7 +254,7 @@ def test_a_make_that_fails_is_explained(tiny, makefile, hint):
 
 def test_without_make_a_person_decides(tiny, monkeypatch):
     tiny.install()
-    monkeypatch.setattr("course.checks.projects.shutil.which", lambda name: None)
+    monkeypatch.setattr("course.checks.python.projects.shutil.which", lambda name: None)
     with pytest.raises(NotGradedHere, match="make is not installed"):
         tiny.make("test")
 

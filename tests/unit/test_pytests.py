@@ -1,4 +1,4 @@
-"""course.checks.pytests: a student's tests are run apart from everything, judged, and told what is the matter."""
+"""course.checks.python.suites: a student's tests are run apart from everything, judged, and told what is the matter."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from course.checks import Mutation, Question, original, tests, variant
-from course.checks.expectations import CheckFailed, Unmet
-from course.checks.pytests import read_report
+from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.python.suites import read_report
 
 CODE = "def double(number):\n    return number * 2\n"
 OTHER = "def double(number):\n    return number + number\n"

@@ -1,4 +1,4 @@
-"""course.checks.question: checks run in order, depend on one another, and end in one of five outcomes."""
+"""course.checks.core.question: checks run in order, depend on one another, and end in one of five outcomes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from course.checks import CheckFailed, Outcome, Question, Unmet, expect, fail, not_graded_here, summary
-from course.checks.question import MIME
+from course.checks.core.question import MIME
 
 
 def question_with(function, **options) -> Question:

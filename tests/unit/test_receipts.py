@@ -12,8 +12,8 @@ import zipfile
 import nbformat
 import pytest
 
-from course import handing_in, standing
-from course.handing_in import HandingInError
+from course.student import handing_in, status
+from course.student.handing_in import HandingInError
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 RECORD = {"title": "Two numbers", "score": 1, "points": 6, "hidden_points": 2, "checks": []}
@@ -24,7 +24,7 @@ def code(source, outputs=(), **marks):
 
 
 def result(record):
-    return nbformat.v4.new_output("execute_result", data={standing.MIME: record, "text/plain": "1"}, execution_count=1)
+    return nbformat.v4.new_output("execute_result", data={status.MIME: record, "text/plain": "1"}, execution_count=1)
 
 
 @pytest.fixture
@@ -196,14 +196,14 @@ def test_points_come_from_the_results_in_the_saved_notebook(lab):
         nbformat.v4.new_markdown_cell("YOUR ANSWER HERE", metadata={"nbgrader": {"grade": True, "points": 5}}),
         name="02_more.ipynb",
     )
-    now = standing.of(lab)
-    assert standing.points(now) == "1 of 8 points by visible checks (and 2 by hidden ones, 5 by a person)"
+    now = status.of(lab)
+    assert status.points(now) == "1 of 8 points by visible checks (and 2 by hidden ones, 5 by a person)"
     assert [(question.title, question.missing) for question in now.questions] == [
         ("Two numbers", "1 of 4 points"),
         ("The rule", "not checked yet; run its check"),
         ("why", "not written yet"),
     ]
-    assert "The rule: not checked yet" in standing.text(now, details=True)
+    assert "The rule: not checked yet" in status.text(now, details=True)
     assert now.started
 
 
@@ -214,11 +214,11 @@ def test_what_hidden_checks_decide_is_known_before_a_check_has_run(lab):
     made = 'question = Question("Mutants", points=4)\nfor one in variants:\n    question.check(points(one))(judge(one))'
     cells = [code(text, grade=True, grade_id=text[:9], points=worth) for text, worth in ((source, 9), (made, 4))]
     write(lab, *cells, name="02_more.ipynb")
-    assert standing.points(standing.of(lab)) == "0 of 9 points by visible checks (and 4 by hidden ones)"
+    assert status.points(status.of(lab)) == "0 of 9 points by visible checks (and 4 by hidden ones)"
 
 
 def test_a_blank_lab_is_not_started(lab):
-    assert not standing.of(lab).started
+    assert not status.of(lab).started
 
 
 def test_it_needs_nothing_that_takes_long_to_import():
@@ -226,7 +226,7 @@ def test_it_needs_nothing_that_takes_long_to_import():
         [
             sys.executable,
             "-c",
-            "import course.standing, sys; print({'pandas', 'nbformat', 'course.checks'} & {*sys.modules})",
+            "import course.student.status, sys; print({'pandas', 'nbformat', 'course.checks'} & {*sys.modules})",
         ],
         capture_output=True,
         text=True,

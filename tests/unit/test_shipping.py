@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from course import handing_in, shipping
+from course import shipping
 from course.shipping import Answers, ShippingError, answers, artifact, ship_repository
+from course.student import handing_in
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from course.checks.programs.stand_in import create_app
+from course.sandboxed.programs.stand_in import create_app
 
 FLIGHT = {
     "carrier": "UA",

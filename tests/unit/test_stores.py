@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from course.checks import CheckFailed, Unmet
-from course.checks.stores import store
+from course.checks.model.stores import store
 
 KEPT = Path(__file__).parents[1] / "labs" / "02_serialisation"
 RIGHT = ["right/formats_store_of_numbered_folders.yaml", "right/formats_store_in_sqlite.yaml"]

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from course.checks import wheels
-from course.checks.expectations import CheckFailed, NotGradedHere
+from course.checks.core.expectations import CheckFailed, NotGradedHere
+from course.checks.docker import wheels
 
 
 @pytest.fixture

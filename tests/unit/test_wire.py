@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from course.checks import wire
-from course.checks.wire import WireError
+from course.sandboxed import serialization
+from course.sandboxed.serialization import WireError
 
 QUIET = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SCALARS = (
@@ -57,8 +57,8 @@ COLUMNS = {
 
 def travelled(value):
     """The value as the other side gets it."""
-    stream = io.BytesIO(wire.frame(wire.pack(value)))
-    return wire.receive(lambda count: stream.read(count))
+    stream = io.BytesIO(serialization.frame(serialization.pack(value)))
+    return serialization.receive(lambda count: stream.read(count))
 
 
 @QUIET
@@ -111,30 +111,30 @@ def test_unusual_scalars_arrive(value):
 
 def test_a_function_cannot_travel_and_the_message_says_what_can():
     with pytest.raises(WireError, match="return numbers, text, lists"):
-        wire.pack({"answer": lambda: 1})
+        serialization.pack({"answer": lambda: 1})
 
 
 def test_a_value_that_holds_itself_cannot_travel():
     loop: list = []
     loop.append(loop)
     with pytest.raises(WireError, match="levels deep"):
-        wire.pack(loop)
+        serialization.pack(loop)
 
 
 @QUIET
 @given(TREES, st.data())
 def test_a_truncated_message_is_refused(value, data):
-    message = wire.pack(value)
+    message = serialization.pack(value)
     cut = data.draw(st.integers(0, len(message) - 1))
     with pytest.raises(WireError):
-        wire.unpack(message[:cut])
+        serialization.unpack(message[:cut])
 
 
 @QUIET
 @given(st.binary(max_size=200))
 def test_noise_is_refused(noise):
     with pytest.raises(WireError, match="not a message"):
-        wire.unpack(noise)
+        serialization.unpack(noise)
 
 
 @pytest.mark.parametrize(
@@ -152,16 +152,16 @@ def test_noise_is_refused(noise):
 def test_a_tree_that_lies_about_itself_is_refused(tree):
     text = json.dumps(tree).encode()
     with pytest.raises(WireError):
-        wire.unpack(struct.pack("<II", 0, len(text)) + text)
+        serialization.unpack(struct.pack("<II", 0, len(text)) + text)
 
 
 def test_a_huge_length_is_refused_before_it_is_read():
     stream = io.BytesIO(struct.pack("<Q", 2**62))
     with pytest.raises(WireError, match="too large"):
-        wire.receive(stream.read)
+        serialization.receive(stream.read)
 
 
 def test_deeply_nested_json_is_refused():
     text = b"[" * 100_000 + b"]" * 100_000
     with pytest.raises(WireError):
-        wire.unpack(struct.pack("<II", 0, len(text)) + text)
+        serialization.unpack(struct.pack("<II", 0, len(text)) + text)

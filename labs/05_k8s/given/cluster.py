@@ -368,7 +368,7 @@ def _build_and_push(context: Path, reference: str) -> str | None:
     import requests
     from docker.errors import APIError, BuildError, DockerException
 
-    from course.checks.engines import address
+    from course.checks.docker.engines import address
 
     repository, _, tag = reference.rpartition(":")
     try:

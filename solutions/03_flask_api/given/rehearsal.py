@@ -12,7 +12,7 @@ from pathlib import Path
 
 from load import wait_until_ready
 
-from course.checks import programs
+from course.sandboxed import programs
 from course.shipping import folder as shipped
 
 FOLDER = Path("rehearsal")

@@ -30,7 +30,7 @@ import requests
 from docker.errors import APIError, BuildError, DockerException, NotFound
 from docker.models.containers import Container
 
-from course.checks import engines
+from course.checks.docker import engines
 
 LAB = "course.lab"
 NOTEBOOK = "course.notebook"

@@ -23,12 +23,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course.checks import processes
-from course.grading import sandbox, zygote
-from course.grading.execute import Settings, _Side, execute
-from course.grading.provisioner import WarmKernelManager
-from course.grading.records import judge
-from course.grading.watch import Limits
+from course.checks.core import processes
+from course.grading.pipeline.execute import Settings, _Side, execute
+from course.grading.sandbox import policy, zygote
+from course.grading.sandbox.kernels import WarmKernelManager
+from course.grading.sandbox.resource_monitor import Limits
+from course.labs.judgement import judge
 
 CANARY = "canary-4f1d"
 HIDDEN_NUMBER = "917.25"
@@ -250,8 +250,8 @@ class Arena:
 
 @pytest.fixture(scope="session")
 def _arena():
-    if sys.platform != "linux" or sandbox.why_not():
-        pytest.skip(f"there is no sandbox here: {sandbox.why_not()}")
+    if sys.platform != "linux" or policy.why_not():
+        pytest.skip(f"there is no sandbox here: {policy.why_not()}")
     top = Path(tempfile.mkdtemp(prefix="at-", dir="/tmp"))
     top.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:

@@ -48,20 +48,20 @@ def cheat(result):
     from course.checks import question
     question.Result.score = property(lambda self: 4)
 get_ipython().events.register('post_run_cell', cheat)
-import course.checks.question as q
+import course.checks.core.question as q
 q.Result.score = property(lambda self: 4)
 q.Result.needs_person = property(lambda self: False)""",
     "patched comparison of the checks": """
-import course.checks.expectations as e
+import course.checks.core.expectations as e
 e.Expectation.equals = e.Expectation.is_close = lambda *a, **k: None
-import course.checks, course.checks.modules as m
+import course.checks, course.checks.python.modules as m
 m.Module._call = lambda *a, **k: None
-import course.checks.files as files
+import course.checks.files.reading as files
 course.checks.answer = lambda key: 41""",
     "patched builtins": """
 import builtins
 real = builtins.__build_class__
-import course.checks.question as q
+import course.checks.core.question as q
 builtins.sum = lambda *a, **k: 4
 q.__dict__['sum'] = lambda *a, **k: 4""",
     "patched numpy and pandas": """
@@ -70,7 +70,7 @@ np.isclose = lambda *a, **k: np.array([True])
 pd.NA.__class__
 import course.checks as c
 c.answer = lambda key: 1
-import course.checks.modules as m
+import course.checks.python.modules as m
 m.Module._call = lambda self, name, args, kwargs, arguments=False: 2 * args[0]""",
     "a patched display formatter": """
 get_ipython().display_formatter.format = lambda obj, **k: ({'text/plain': '4',

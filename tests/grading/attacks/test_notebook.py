@@ -7,10 +7,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course.grading.execute import execute
-from course.grading.key import SourceCell, SourceNotebook
-from course.grading.records import judge
-from course.grading.restore import restore
+from course.grading.pipeline.assignment import SourceCell, SourceNotebook
+from course.grading.pipeline.execute import execute
+from course.grading.pipeline.restore import restore
+from course.labs.judgement import judge
 
 QUESTION = "question.result()  # as it was given, or nearly"
 HONEST = ["answers['x'] = 41", "%%ship f.py\ndef f(x):\n    return 2 * x"]

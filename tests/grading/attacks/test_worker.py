@@ -42,7 +42,7 @@ MODULES = {  # attack → the shipped module; none knows the expected values, so
     "for n in range(3, 64):\n    try: os.write(n, struct.pack('<Q', len(m)) + m)\n    except OSError: pass\n"
     "def f(x): return 1",
     "nested without end": "def f(x):\n    a = []\n    for _ in range(10_000): a = [a]\n    return a",
-    "the checks patched in its own process": "import course.checks.expectations as e, course.checks.wire as w\n"
+    "the checks patched in its own process": "import course.checks.core.expectations as e, course.sandboxed.serialization as w\n"
     "e._same = lambda *a: True\nw._encode = lambda *a, **k: True\ndef f(x): return 1",
     "it sleeps": "import time\ndef f(x): time.sleep(99)",
     "it is deaf and busy": "import signal\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\ndef f(x):\n    while True: pass",
@@ -179,7 +179,7 @@ def test_a_folder_of_shipped_files_that_is_a_link_is_not_followed(arena):
 
 
 def test_what_the_lab_gives_is_read_from_the_lab(arena):
-    from course.grading.execute import execute
+    from course.grading.pipeline.execute import execute
 
     nb = arena.notebook(
         ["import os; os.makedirs('given', exist_ok=True); open('given/a.txt', 'w').write('forged')"], "", []

@@ -1,0 +1,1 @@
+"""Shipped files: opened with care, read as text, data or documents."""

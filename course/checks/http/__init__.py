@@ -1,0 +1,1 @@
+"""Shipped web services: started in a process of their own, asked over real HTTP, and judged."""

@@ -1,0 +1,158 @@
+"""A web page, read as a program that assists people would: elements, labels, what is announced. For grade cells.
+
+The page is a student's, so it may be anything; nothing of it is run, and it is read with Python's own HTML parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+from course.checks.core.expectations import fail
+
+MAX_ELEMENTS = 20_000
+MAX_DEPTH = 200
+VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
+CLOSES_ITSELF = {"option": {"option"}, "li": {"li"}, "p": {"p"}, "dt": {"dt", "dd"}, "dd": {"dt", "dd"}}
+SILENT = frozenset({"script", "style", "template", "head"})
+ANNOUNCED = {"role": {"alert", "status", "log"}, "aria-live": {"polite", "assertive"}}
+
+
+class Element:
+    """One element of a page; `in` and :meth:`get` ask for its attributes.
+
+    Attributes:
+        tag: its name, in lower case.
+        parent: the element around it; None for the page itself.
+        children: what it holds: elements, and pieces of text.
+    """
+
+    def __init__(self, tag: str, attributes: dict[str, str], parent: Element | None = None) -> None:
+        self.tag, self.attributes, self.parent = tag, attributes, parent
+        self.children: list[Element | str] = []
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """An attribute; one without a value is an empty text."""
+        return self.attributes.get(name, default)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.attributes
+
+    def __iter__(self) -> Iterator[Element]:
+        """All elements within it, in the order of the page."""
+        waiting = [iter(self.children)]
+        while waiting:
+            child = next(waiting[-1], None)
+            if child is None:
+                waiting.pop()
+            elif isinstance(child, Element):
+                yield child
+                waiting.append(iter(child.children))
+
+    def all(self, tag: str) -> list[Element]:
+        """The elements of that name within it."""
+        return [one for one in self if one.tag == tag]
+
+    def first(self, tag: str) -> Element | None:
+        """The first element of that name within it."""
+        return next((one for one in self if one.tag == tag), None)
+
+    @property
+    def text(self) -> str:
+        """What a person reads in it, with single spaces; of a script, its code."""
+        pieces: list[str] = []
+        waiting: list[Element | str] = [self]
+        while waiting:
+            one = waiting.pop()
+            if isinstance(one, str):
+                pieces.append(one)
+            elif one is self or (one.tag not in SILENT and "hidden" not in one):
+                waiting += reversed(one.children)
+        return " ".join(" ".join(pieces).split())
+
+
+class Page(Element):
+    """A whole page."""
+
+    def by_id(self, name: str) -> Element | None:
+        """The element with that id."""
+        return next((one for one in self if one.get("id") == name), None) if name else None
+
+    def label_of(self, field: Element) -> str:
+        """What a field is called: its label's text, or aria-label or aria-labelledby; empty if it has no name."""
+        named = [self.by_id(name) for name in (field.get("aria-labelledby") or "").split()]
+        texts = [one.text for one in named if one is not None]
+        texts += [field.get("aria-label", "").strip()]
+        if field.get("id"):
+            texts += [one.text for one in self.all("label") if one.get("for") == field.get("id")]
+        around = field.parent
+        while around is not None:
+            if around.tag == "label":
+                texts.append(" ".join(one.strip() for one in around.children if isinstance(one, str)))
+                texts += [one.text for one in around.children if isinstance(one, Element) and one.tag == "span"]
+            around = around.parent
+        return next((text for text in map(str.strip, texts) if text), "")
+
+    def live(self) -> list[Element]:
+        """The elements whose content is announced when it appears: alerts, status messages, live regions."""
+        return [
+            one
+            for one in self
+            if one.tag == "output" or any(one.get(name, "") in values for name, values in ANNOUNCED.items())
+        ]
+
+
+class _Reader(HTMLParser):
+    """Builds the tree; end tags that close nothing are passed over, as browsers do."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.page = Page("#page", {})
+        self.at: Element = self.page
+        self.depth = self.count = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self.at.tag in CLOSES_ITSELF.get(tag, ()):
+            self._leave()
+        self.count += 1
+        if self.count > MAX_ELEMENTS or self.depth > MAX_DEPTH:
+            fail(f"the page has more than {MAX_ELEMENTS} elements, or nests them more than {MAX_DEPTH} deep")
+        attributes: dict[str, str] = {}
+        for name, value in attrs:
+            attributes.setdefault(name, value or "")
+        element = Element(tag, attributes, self.at)
+        self.at.children.append(element)
+        if tag not in VOID:
+            self.at, self.depth = element, self.depth + 1
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)  # HTML knows no <div/>: it is open
+
+    def handle_endtag(self, tag: str) -> None:
+        around, up = self.at, 0
+        while around is not self.page and around.tag != tag:
+            around, up = around.parent, up + 1
+        if around is not self.page:
+            for _ in range(up + 1):
+                self._leave()
+
+    def handle_data(self, data: str) -> None:
+        self.at.children.append(data)
+
+    def _leave(self) -> None:
+        self.at, self.depth = self.at.parent or self.page, self.depth - 1
+
+
+def read(text: str) -> Page:
+    """Read a page.
+
+    Args:
+        text: its HTML.
+
+    Raises:
+        CheckFailed: it is far larger than any page needs to be.
+    """
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    return reader.page

@@ -1,0 +1,1 @@
+"""Shipped manifests: judged as text, and applied to a cluster."""

@@ -1,0 +1,178 @@
+"""Shipped manifests of Kubernetes, read with care and judged: `manifests("k8s")`, `kustomized("overlays/production")`.
+
+Nothing here talks to a cluster; `clusters` applies what is read here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+from course.checks.core.expectations import CheckFailed, fail
+from course.checks.files import reading
+from course.checks.kubernetes import resource_files
+from course.checks.kubernetes.policies import ENDPOINTS, NEEDS, RULES, Policy, _least
+from course.checks.kubernetes.resource_files import MAX_RESOURCES, Finding, Resource
+
+MAX_BYTES = reading.MAX_DOCUMENT_BYTES  # of all files together
+
+
+def manifests(*names: str, endpoints: Mapping[str, Sequence[str]] | None = None) -> Manifests:
+    """Shipped manifests; they are read when something of them is asked for.
+
+    Args:
+        names: files, or folders whose files that end in .yaml, .yml or .json are taken; by default the folder k8s.
+        endpoints: probe ("readiness", "liveness", "startup") → the paths that fit it.
+    """
+    names = names or ("k8s",)
+    return Manifests(", ".join(names), lambda: _shipped(names), endpoints)
+
+
+def kustomized(name: str = "overlays/production", *, endpoints: Mapping[str, Sequence[str]] | None = None) -> Manifests:
+    """What `kubectl kustomize` makes of a shipped folder; it is built when something of it is asked for.
+
+    Args:
+        name: the folder with a kustomization.yaml. It may use folders beside and above it, within the shipped files.
+        endpoints: as for :func:`manifests`.
+
+    Raises (when asked for something):
+        NotGradedHere: there is no kubectl.
+        Unmet: it cannot be built; the message says why.
+    """
+
+    def build() -> list[Resource]:
+        from course.checks.kubernetes import kustomizations
+
+        return list(resource_files.read(kustomizations.build(name), f"{name} (built)"))
+
+    return Manifests(name, build, endpoints, placed=True)
+
+
+def _shipped(names: Sequence[str]) -> list[Resource]:
+    found: list[Resource] = []
+    paths: dict[str, str] = {}
+    for name in names:
+        paths |= resource_files.find(name)
+    total = 0
+    for path, short in paths.items():
+        source = reading.text(path, max_bytes=MAX_BYTES)
+        total += len(source)
+        if total > MAX_BYTES:
+            fail(f"the manifests are larger than {MAX_BYTES >> 10} KiB together")
+        for one in resource_files.read(source, short):
+            found.append(one)
+            if len(found) > 5 * MAX_RESOURCES:
+                fail(f"the manifests hold more than {5 * MAX_RESOURCES} objects")
+    return found
+
+
+class Manifests:
+    """Objects of Kubernetes as they are shipped; see :func:`manifests`.
+
+    Attributes:
+        name: what they are called in messages.
+        placed: whether they may name a namespace, as what Kustomize makes does.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        read: Callable[[], list[Resource]],
+        endpoints: Mapping[str, Sequence[str]] | None = None,
+        *,
+        placed: bool = False,
+    ) -> None:
+        self.name, self.placed = name, placed
+        self._read, self._endpoints = read, {**ENDPOINTS, **(endpoints or {})}
+
+    @cached_property
+    def resources(self) -> tuple[Resource, ...]:
+        """All objects, in the order in which they are written.
+
+        Raises:
+            Unmet: something is missing, or cannot be read.
+            CheckFailed: there are links, special files, or too much.
+        """
+        found = tuple(self._read())
+        if not found:
+            raise CheckFailed(f"{self.name} holds no objects", hint="an object begins with apiVersion: and kind:")
+        return found
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What the rules judge."""
+        return Policy(self.resources, self._endpoints, self.placed)
+
+    def of(self, kind: str) -> list[Resource]:
+        """All objects of a kind."""
+        return [one for one in self.resources if one.kind == kind]
+
+    def one(self, kind: str, name: str | None = None) -> Resource:
+        """The only object of a kind, or the one with a name.
+
+        Raises:
+            CheckFailed: there is none, or several.
+        """
+        found = [one for one in self.of(kind) if name in (None, one.name)]
+        wanted = f"{kind} {name}" if name else kind
+        if not found:
+            known = ", ".join(one.shown for one in self.resources)
+            fail(f"there is no {wanted}", actual=known or "no objects")
+        if len(found) > 1:
+            fail(f"there is more than one {wanted}", actual=", ".join(one.shown for one in found))
+        return found[0]
+
+    # judging
+
+    def findings(self, *rules: str) -> list[Finding]:
+        """What rules find, by default all, in the order of files and lines.
+
+        Unless it is asked for, "autoscaler" speaks only where there is one.
+        """
+        chosen = [
+            name for name in rules or RULES if rules or name != "autoscaler" or self.of("HorizontalPodAutoscaler")
+        ]
+        found = [one for name in chosen for one in self._found(name)]
+        return sorted(found, key=lambda one: (one.file, one.line or sys.maxsize))
+
+    def expect(self, rule: str) -> None:
+        """Fail the check unless a rule finds nothing.
+
+        Args:
+            rule: a name among RULES.
+
+        Raises:
+            CheckFailed: with the file, the line, the reason and the hint of the first that it found.
+            ValueError: there is no such rule.
+        """
+        found = self._found(rule)
+        if found:
+            more = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
+            raise CheckFailed(f"{found[0]}{more}", hint=found[0].hint)
+
+    def _found(self, rule: str) -> list[Finding]:
+        if rule not in RULES:
+            raise ValueError(f"a rule is one of {', '.join(RULES)}; got {rule!r}")
+        found = RULES[rule](self.policy)
+        if not found and (kind := NEEDS.get(rule)) and not self.of(kind):
+            found = [Finding("", None, f"{self.name} holds no {kind}")]
+        return [Finding(one.file, one.line, one.reason, one.hint, rule, one.text) for one in found]
+
+    def expect_kinds(self, *kinds: str) -> None:
+        """Fail the check unless there is at least one object of each kind."""
+        missing = [kind for kind in kinds if not self.of(kind)]
+        if missing:
+            known = ", ".join(dict.fromkeys(one.kind or "an object without a kind" for one in self.resources))
+            fail(f"{self.name} holds no {', no '.join(missing)}", expected=", ".join(kinds), actual=known)
+
+    def expect_replicas(self, least: int) -> None:
+        """Fail the check unless every Deployment keeps at least so many pods."""
+        if not self.of("Deployment"):
+            fail(f"{self.name} holds no Deployment")
+        for one in self.of("Deployment"):
+            if (count := _least(self.policy, one)) < least:
+                finding = one.finding("spec.replicas", f"{one.shown} keeps {count} pod{'s' * (count != 1)}")
+                raise CheckFailed(
+                    str(finding), expected=f"{least} or more", hint="when one is gone, another must answer"
+                )

@@ -1,0 +1,302 @@
+"""Kubernetes objects as they are written: what a file of manifests holds, with the line of each part. Runs nothing.
+
+Used by the rules about manifests and by `manifests`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.files import reading
+
+TITLE = "the manifests can be read"
+MAX_FILES = 60
+MAX_RESOURCES = 40
+SUFFIXES = (".yaml", ".yml", ".json")
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+# where a kind keeps its pods' template
+TEMPLATES: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController"), ("spec", "template")
+    ),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "Pod": (),
+}
+_QUANTITY = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|n|u)|[eE]([+-]?\d{1,3}))?")
+_FACTORS = {
+    "": 1,
+    **{sign: Decimal(10) ** power for sign, power in zip("numkMGTPE", (-9, -6, -3, 3, 6, 9, 12, 15, 18), strict=True)},
+    **{f"{sign}i": Decimal(1024) ** power for power, sign in enumerate("KMGTPE", 1)},
+}
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found in manifests.
+
+    Attributes:
+        file: where, below the folder of manifests.
+        line: counted from 1; None when it is about something that is missing.
+        reason: what is wrong, in words for the student.
+        hint: a help that does not tell the answer.
+        rule: the name of the rule.
+        text: the beginning of that line.
+    """
+
+    file: str
+    line: int | None
+    reason: str
+    hint: str | None = None
+    rule: str = ""
+    text: str = ""
+
+    def __str__(self) -> str:
+        if not self.line:
+            return f"{self.file}: {self.reason}" if self.file else self.reason
+        shown = f" ({self.text})" if self.text else ""
+        return f"{self.file} line {self.line}{shown}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of a pod's template: its data, its path in the object, and whether it only prepares."""
+
+    data: Mapping[str, Any]
+    path: Path
+    prepares: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its name, or what can be said of it."""
+        return str(self.data.get("name") or "a container without a name")
+
+    def get(self, path: str, default: Any = None) -> Any:
+        """What stands at a path such as "securityContext.runAsUser"."""
+        return _walk(self.data, _keys(path), default)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One object of Kubernetes as it is written.
+
+    Attributes:
+        data: the object as plain data.
+        file: the file it is from, below the folder of manifests.
+        lines: path in the object → line of the file, counted from 1.
+        source: the lines of that file.
+    """
+
+    data: dict[str, Any] = field(repr=False)
+    file: str
+    lines: Mapping[Path, int] = field(repr=False, default_factory=dict)
+    source: tuple[str, ...] = field(repr=False, default=())
+
+    @property
+    def kind(self) -> str:
+        """Such as "Deployment"; empty when there is none."""
+        return _text(self.data.get("kind"))
+
+    @property
+    def version(self) -> str:
+        """Its apiVersion, such as "apps/v1"."""
+        return _text(self.data.get("apiVersion"))
+
+    @property
+    def name(self) -> str:
+        """The name in its metadata; empty when there is none."""
+        return _text(self.get("metadata.name"))
+
+    @property
+    def shown(self) -> str:
+        """Its kind and name, for messages."""
+        return " ".join(filter(None, (self.kind or "an object without a kind", self.name)))[:100]
+
+    @property
+    def line(self) -> int | None:
+        """The line in which it begins."""
+        return self.lines.get(())
+
+    def get(self, path: str | Path, default: Any = None) -> Any:
+        """What stands at a path such as "spec.replicas" or "spec.ports.0.name"."""
+        return _walk(self.data, _keys(path), default)
+
+    def mapping(self, path: str | Path) -> dict[str, Any]:
+        """The mapping at a path; an empty one where there is none, or something else."""
+        found = self.get(path)
+        return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}
+
+    def items(self, path: str | Path) -> list[tuple[Path, dict[str, Any]]]:
+        """The mappings in the list at a path, each with its own path."""
+        keys, found = _keys(path), self.get(path)
+        entries = enumerate(found) if isinstance(found, list) else ()
+        return [((*keys, place), entry) for place, entry in entries if isinstance(entry, dict)]
+
+    def at(self, path: str | Path = ()) -> int | None:
+        """The line of a path, or of the nearest place above it that is written."""
+        keys = _keys(path)
+        while keys and keys not in self.lines:
+            keys = keys[:-1]
+        return self.lines.get(keys)
+
+    def finding(self, path: str | Path, reason: str, hint: str | None = None) -> Finding:
+        """A finding about a place in it."""
+        line = self.at(path)
+        text = " ".join(self.source[line - 1].split()) if line and line <= len(self.source) else ""
+        return Finding(self.file, line, reason, hint, text=text if len(text) <= 60 else text[:59] + "…")
+
+    # pods
+
+    @property
+    def template(self) -> Path | None:
+        """Where its pods' template stands; None when it has no pods."""
+        return TEMPLATES.get(self.kind)
+
+    @property
+    def pod(self) -> dict[str, Any]:
+        """The spec of its pods; empty when it has none."""
+        return {} if self.template is None else self.mapping((*self.template, "spec"))
+
+    @property
+    def pod_labels(self) -> dict[str, str]:
+        """The labels of its pods."""
+        return {} if self.template is None else self.mapping((*self.template, "metadata", "labels"))
+
+    @functools.cached_property
+    def all_containers(self) -> tuple[Container, ...]:
+        """The containers of its pods, those that prepare (initContainers) too."""
+        if self.template is None:
+            return ()
+        spec = (*self.template, "spec")
+        found = [Container(data, path) for path, data in self.items((*spec, "containers"))]
+        return (*found, *(Container(data, path, True) for path, data in self.items((*spec, "initContainers"))))
+
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """The containers that serve."""
+        return tuple(one for one in self.all_containers if not one.prepares)
+
+    @property
+    def replicas(self) -> int:
+        """How many pods a Deployment asks for; one when it does not say."""
+        found = self.get("spec.replicas")
+        return found if isinstance(found, int) and not isinstance(found, bool) else 1
+
+
+def find(name: str) -> dict[str, str]:
+    """The files with manifests in a shipped folder, or a shipped file: path below the shipped files → short name.
+
+    Raises:
+        Unmet: there is none.
+        CheckFailed: the folder holds links or special files, or too many.
+    """
+    if PurePosixPath(name).suffix in SUFFIXES:
+        return {name: PurePosixPath(name).name}
+    found = [path for path in reading.listing(name, most=1000) if path.endswith(SUFFIXES)]
+    found = [path for path in found if PurePosixPath(path).name not in KUSTOMIZATIONS]
+    if not found:
+        raise Unmet(TITLE, f"{name} holds no manifests", hint="ship files that end in .yaml")
+    if len(found) > MAX_FILES:
+        raise CheckFailed(f"{name} holds more than {MAX_FILES} files with manifests")
+    return {f"{name}/{path}": path for path in found}
+
+
+def read(source: str, name: str) -> Iterator[Resource]:
+    """The objects in YAML or JSON text; empty documents are left out.
+
+    Raises:
+        Unmet: it cannot be read, or a document is no object.
+    """
+    lines = tuple(source.splitlines())
+    for node, data in reading.parse_all(source, name):
+        if data is None:
+            continue
+        where = f"{name} line {node.start_mark.line + 1}"
+        if not isinstance(data, dict):
+            hint = "an object begins with apiVersion:, kind: and metadata:; the line --- ends one"
+            raise Unmet(TITLE, f"{where}: this is no object of Kubernetes", hint=hint)
+        places: dict[Path, int] = {}
+        _note(node, (), places)
+        yield Resource(_plain(data), name, places, lines)
+
+
+def quantity(value: Any) -> float | None:
+    """An amount as Kubernetes writes it ("250m", "256Mi", 1) as a number; None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    match = _QUANTITY.fullmatch(str(value).strip()[:40])
+    if match is None:
+        return None
+    try:
+        factor = Decimal(10) ** int(match[3]) if match[3] else _FACTORS[match[2] or ""]
+        amount = float(Decimal(match[1]) * factor)
+        return amount if math.isfinite(amount) else None
+    except (InvalidOperation, OverflowError):
+        return None
+
+
+def show(path: Path) -> str:
+    """A path as people write it: spec.ports[0].name."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
+    return text
+
+
+def _note(node: yaml.Node, path: Path, places: dict[Path, int]) -> None:
+    places.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*path, str(getattr(key, "value", "")))
+            places[inner] = key.start_mark.line + 1
+            _note(value, inner, places)
+    elif isinstance(node, yaml.SequenceNode):
+        for place, value in enumerate(node.value):
+            _note(value, (*path, place), places)
+
+
+def _plain(value: Any) -> Any:
+    """The same with text as keys, as in JSON."""
+    if isinstance(value, dict):
+        return {_key(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, bytes | set | tuple):
+        return str(value)
+    return value
+
+
+def _key(key: Any) -> str:
+    return {True: "true", False: "false", None: "null"}.get(key, str(key)) if not isinstance(key, int) else str(key)
+
+
+def _keys(path: str | Path) -> Path:
+    if not isinstance(path, str):
+        return tuple(path)
+    return tuple(int(key) if key.isdigit() else key for key in path.split(".") if key)
+
+
+def _walk(value: Any, path: Path, default: Any) -> Any:
+    for key in path:
+        if isinstance(value, dict) and str(key) in value:
+            value = value[str(key)]
+        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+            value = value[key]
+        else:
+            return default
+    return default if value is None else value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)

@@ -1,0 +1,322 @@
+"""Whether objects fit the schemas of Kubernetes: every release that `kubernetes-validate` bundles, to the letter.
+
+The schemas are read without network. What they cannot say (names, ports, labels) is judged here too, as the API server
+would. Used by `manifests` as the rule "valid".
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.exceptions import relevance
+from referencing import Registry
+from referencing import Resource as Document
+
+from course.checks.kubernetes.resource_files import TEMPLATES, Finding, Resource, quantity, show
+
+MAX_ERRORS = 5  # of one object
+USUAL = (
+    ("Deployment", "apps/v1"),
+    ("Service", "v1"),
+    ("ConfigMap", "v1"),
+    ("Secret", "v1"),
+    ("ServiceAccount", "v1"),
+    ("HorizontalPodAutoscaler", "autoscaling/v1"),
+    ("HorizontalPodAutoscaler", "autoscaling/v2"),
+    ("PodDisruptionBudget", "policy/v1"),
+)
+_KINDS = (*dict.fromkeys(kind for kind, _ in USUAL), *TEMPLATES, "Ingress", "Namespace", "NetworkPolicy")
+_FOLDER = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,60}")
+_VERSION = re.compile(r"(?:([a-z0-9.-]{1,100})/)?(v[0-9][a-z0-9]{0,20})")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
+_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list, whose lines begin with `- `",
+    "object": "names with values, indented below it",
+}
+
+
+@functools.cache
+def releases() -> tuple[str, ...]:
+    """The releases whose schemas are here, oldest first: "1.25", …"""
+    names = (path.name for path in _FOLDER.glob("v*-local-strict"))
+    numbers = sorted(tuple(map(int, name.removeprefix("v").split("-")[0].split(".")[:2])) for name in names)
+    return tuple(f"{major}.{minor}" for major, minor in numbers)
+
+
+def valid(resources: Iterable[Resource]) -> list[Finding]:
+    """What does not fit the schema of a release, or what an API server would refuse besides."""
+    found: list[Finding] = []
+    seen: dict[tuple[str, str], Resource] = {}
+    for one in resources:
+        wrong = _known(one) or _misfits(one) or _beyond(one)
+        found += wrong[:MAX_ERRORS]
+        key = (one.kind, one.name)
+        if one.name and key in seen:
+            found.append(
+                one.finding("metadata.name", f"there are two of {one.shown}", "of each kind a name is used once")
+            )
+        seen[key] = one
+    return found
+
+
+def _known(one: Resource) -> list[Finding]:
+    """What is wrong with its kind and version; nothing when every release serves it."""
+    for key, value in (("apiVersion", one.version), ("kind", one.kind)):
+        if not value:
+            return [one.finding((), f"{one.shown} has no {key}", "an object begins with apiVersion: and kind:")]
+    match = _VERSION.fullmatch(one.version)
+    if match is None or not _WORD.fullmatch(one.kind):
+        return [one.finding("apiVersion", f"{one.version[:60]} {one.kind[:60]} is nothing that Kubernetes has")]
+    lacking = [release for release in releases() if not _file(release, one.kind, one.version).is_file()]
+    if not lacking:
+        return []
+    served = _served(one.kind)
+    if len(lacking) == len(releases()):
+        if served:
+            hint = f"apiVersion: {served[-1]}"
+            reason = f"no release since {releases()[0]} serves {one.kind} as {one.version}"
+            return [one.finding("apiVersion", reason, hint)]
+        near = difflib.get_close_matches(one.kind, _KINDS, 1)
+        hint = f"is it {near[0]}?" if near else "kubectl api-resources lists the kinds"
+        return [one.finding("kind", f"Kubernetes has no kind {one.kind}", hint)]
+    span = _span(lacking)
+    hint = f"apiVersion: {served[-1]}" if served and served[-1] != one.version else None
+    return [one.finding("apiVersion", f"{one.kind} is not served as {one.version} {span}", hint)]
+
+
+def _misfits(one: Resource) -> list[Finding]:
+    """Where it does not fit a schema, in words."""
+    errors: dict[tuple, tuple[list[str], Finding]] = {}
+    for release in releases():
+        validator = _validator(release, one.kind, one.version)
+        for error in sorted(validator.iter_errors(one.data), key=relevance, reverse=True):
+            finding = _say(one, error)
+            key = (finding.line, finding.reason)
+            errors.setdefault(key, ([], finding))[0].append(release)
+    found = []
+    for lacking, finding in errors.values():
+        if len(lacking) == len(releases()):
+            found.append(finding)
+        else:
+            reason = f"{finding.reason} {_span(lacking)}"
+            found.append(Finding(finding.file, finding.line, reason, finding.hint, text=finding.text))
+    return sorted(found, key=lambda finding: finding.line or 0)
+
+
+def _say(one: Resource, error: ValidationError) -> Finding:
+    while error.context and error.validator in ("oneOf", "anyOf"):
+        deeper = [inner for inner in error.context if len(inner.absolute_path) > len(error.absolute_path)]
+        if not deeper:
+            break
+        error = deeper[0]
+    path, place = tuple(error.absolute_path), show(tuple(error.absolute_path)) or "the object"
+    if error.validator == "additionalProperties":
+        properties = list(error.schema.get("properties") or {})
+        extra = [key for key in error.instance if key not in properties]
+        key = str(extra[0])[:60] if extra else "?"
+        near = difflib.get_close_matches(key, properties, 1, 0.7)
+        hint = f"is it `{near[0]}`?" if near else "is it indented as it should be, or does it belong elsewhere?"
+        return one.finding((*path, key), f"{place} has no field `{key}`", hint)
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return one.finding(path, f"{place} lacks `{', '.join(missing)}`")
+    if error.validator in ("type", "oneOf", "anyOf"):
+        wanted = _wanted(error)
+        got = _TYPES.get(_type(error.instance), "something else").partition(",")[0]
+        hint = "put it between quotes" if wanted == "text" and not isinstance(error.instance, dict | list) else None
+        return one.finding(path, f"{place} is {got}, and must be {wanted}", hint)
+    if error.validator == "enum":
+        shown = ", ".join(map(str, error.validator_value))
+        return one.finding(path, f"{place} is {str(error.instance)[:60]!r}, and must be one of {shown[:200]}")
+    return one.finding(path, f"{place}: {error.message[:200]}")
+
+
+def _wanted(error: ValidationError) -> str:
+    kinds = error.validator_value
+    if error.validator != "type":
+        kinds = [kind for part in error.validator_value for kind in _list(part.get("type"))]
+    return " or ".join(dict.fromkeys(_TYPES.get(kind, kind) for kind in _list(kinds) if kind != "null"))
+
+
+def _list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    kinds = {str: "string", int: "integer", float: "number", list: "array", dict: "object"}
+    return kinds.get(type(value), "")
+
+
+def _span(lacking: list[str]) -> str:
+    """Which releases, in words."""
+    known = releases()
+    if lacking == list(known[-len(lacking) :]):
+        return f"since Kubernetes {lacking[0]}"
+    if lacking == list(known[: len(lacking)]):
+        return f"up to Kubernetes {lacking[-1]}"
+    return f"in Kubernetes {', '.join(lacking)}"
+
+
+# schemas
+
+
+def _folder(release: str) -> Path:
+    return _FOLDER / f"v{release}.0-local-strict"
+
+
+def _file(release: str, kind: str, version: str) -> Path:
+    """The schema of a kind; both were looked at before, so that they lead nowhere else."""
+    group, _, number = version.rpartition("/")
+    middle = f"{group.split('.')[0]}-" if group else ""
+    return _folder(release) / f"{kind.lower()}-{middle}{number}.json"
+
+
+@functools.cache
+def _served(kind: str) -> tuple[str, ...]:
+    """The versions as which the newest release serves a kind, the best one last."""
+    found = []
+    for path in _folder(releases()[-1]).glob(f"{kind.lower()}-*.json"):
+        schema = json.loads(path.read_text())
+        found += schema.get("properties", {}).get("apiVersion", {}).get("enum", [])
+    return tuple(sorted(set(found), key=lambda version: ("alpha" not in version, "beta" not in version, version)))
+
+
+def _validator(release: str, kind: str, version: str) -> Draft202012Validator:
+    """A validator of one kind."""
+    found = _validators(release, frozenset())
+    return found.get((kind, version)) or _validators(release, frozenset({(kind, version)}))[kind, version]
+
+
+@functools.lru_cache(maxsize=128)
+def _validators(release: str, more: frozenset[tuple[str, str]]) -> dict[tuple[str, str], Draft202012Validator]:
+    """Validators of the usual kinds, or of others; of the release's definitions they hold only what they need."""
+    schemas = {
+        (kind, version): json.loads(_file(release, kind, version).read_text())
+        for kind, version in more or USUAL
+        if _file(release, kind, version).is_file()
+    }
+    definitions = _definitions(release)
+    needed: dict[str, Any] = {}
+    waiting = [_references(list(schemas.values()))]
+    while waiting:
+        for name in waiting.pop():
+            if name not in needed and name in definitions["$defs"]:
+                needed[name] = definitions["$defs"][name]
+                waiting.append(_references(needed[name]))
+    document = Document.from_contents({key: definitions[key] for key in ("$schema", "$id")} | {"$defs": needed})
+    return {
+        key: Draft202012Validator(schema, registry=Document.from_contents(schema) @ (document @ Registry()))
+        for key, schema in schemas.items()
+    }
+
+
+@functools.lru_cache(maxsize=1)  # some 10 MB each, once read
+def _definitions(release: str) -> dict[str, Any]:
+    return json.loads((_folder(release) / "_definitions.json").read_text())
+
+
+def _references(schema: Any) -> list[str]:
+    found, waiting = [], [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if isinstance(name := value.get("$ref"), str):
+                found.append(name.rpartition("/")[2])
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return found
+
+
+# what the schemas cannot say
+
+
+def _beyond(one: Resource) -> list[Finding]:
+    """What an API server refuses though it fits the schema."""
+    found = []
+    name = one.get("metadata.name")
+    if not name:
+        found.append(one.finding("metadata", f"{one.kind} has no name", "metadata: {name: …}"))
+    elif not (_LABEL if one.kind == "Service" else _SUBDOMAIN).fullmatch(str(name)):
+        reason = f"{str(name)[:60]!r} is no name: small letters, digits and -, 63 at most"
+        found.append(one.finding("metadata.name", reason))
+    pods = (*one.template, "metadata", "labels") if one.template else None
+    for path in filter(None, [("metadata", "labels"), ("spec", "selector", "matchLabels"), pods]):
+        for key, value in one.mapping(path).items():
+            if not _LABEL_VALUE.fullmatch(str(value)):
+                reason = f"the label {key[:60]} is {str(value)[:60]!r}: letters, digits, -, _ and . only, 63 at most"
+                found.append(one.finding((*path, key), reason))
+    if one.kind in ("ConfigMap", "Secret"):
+        for key in one.mapping("data"):
+            if not _CONFIG_KEY.fullmatch(key):
+                found.append(one.finding(("data", key), f"{key[:60]!r} is no key: letters, digits, -, _ and . only"))
+    found += [finding for path, ports in _ports(one) for finding in _port(one, path, ports)]
+    for container in one.all_containers:
+        found += _amounts(one, container.path, container.data)
+    surge, unavailable = (
+        one.get("spec.strategy.rollingUpdate.maxSurge"),
+        one.get("spec.strategy.rollingUpdate.maxUnavailable"),
+    )
+    if str(surge) in ("0", "0%") and str(unavailable) in ("0", "0%"):
+        reason = "with neither a pod more nor a pod less no update can go on"
+        found.append(one.finding("spec.strategy.rollingUpdate", reason, "maxSurge: 1 lets a new pod come first"))
+    return found
+
+
+def _ports(one: Resource) -> list[tuple[tuple, Mapping[str, Any]]]:
+    found = list(one.items("spec.ports")) if one.kind == "Service" else []
+    for container in one.all_containers:
+        found += one.items((*container.path, "ports"))
+    return found
+
+
+def _port(one: Resource, path: tuple, port: Mapping[str, Any]) -> list[Finding]:
+    found = []
+    for key in ("port", "targetPort", "containerPort", "nodePort"):
+        value = port.get(key)
+        if isinstance(value, int) and not 1 <= value <= 65535:
+            found.append(one.finding((*path, key), f"{key} is {value}, and ports are 1 to 65535"))
+        if key == "targetPort" and isinstance(value, str) and not _PORT_NAME.fullmatch(value):
+            hint = "a number stands without quotes" if value.isdigit() else None
+            found.append(one.finding((*path, key), f"{value[:60]!r} is no name of a port", hint))
+    name = port.get("name")
+    # a container's names are bound to 15 characters, a Service's to the 63 of a label
+    fits = _LABEL if one.kind == "Service" else _PORT_NAME
+    if isinstance(name, str) and not fits.fullmatch(name):
+        most = 15 if fits is _PORT_NAME else 63
+        reason = f"{name[:60]!r} is no name of a port: small letters, digits and -, {most} at most"
+        found.append(one.finding((*path, "name"), reason))
+    return found
+
+
+def _amounts(one: Resource, path: tuple, container: Mapping[str, Any]) -> list[Finding]:
+    found = []
+    for group in ("requests", "limits"):
+        where = (*path, "resources", group)
+        for key, value in one.mapping(where).items():
+            amount = quantity(value)
+            if amount is None:
+                hint = "250m is a quarter of a processor, 256Mi are 256 mebibytes"
+                found.append(one.finding((*where, key), f"{str(value)[:40]!r} is no amount", hint))
+            elif amount < 0:
+                found.append(one.finding((*where, key), f"{value} is less than nothing"))
+    return found

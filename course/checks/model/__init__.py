@@ -1,0 +1,1 @@
+"""Shipped models: opened and fitted only in processes of their own, in artifacts and stores."""

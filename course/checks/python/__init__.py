@@ -1,0 +1,1 @@
+"""Shipped Python: modules, test suites, projects and their repositories."""

@@ -1,0 +1,93 @@
+"""What a project says that it needs: requirements, the versions that a lock pins, and what is installed here."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from course.checks.core.expectations import CheckFailed, Unmet
+
+
+def pins(text: str, name: str = "the lock") -> dict[str, str]:
+    """What a requirements file pins: canonical name → version.
+
+    Args:
+        text: its lines; comments, hashes, markers and blank lines may be among them.
+        name: what to call it in messages.
+
+    Raises:
+        CheckFailed: a line is no requirement, or does not pin one version.
+    """
+    found = {}
+    lines = re.sub(r"\\\r?\n", " ", text).splitlines()
+    for line in lines:
+        line = re.sub(r"(^|\s)#.*", "", line).partition(" --hash")[0].strip()
+        if not line or line.startswith("--"):
+            continue
+        hint = "one package a line, such as tzdata==2025.2; what is no package goes behind a #"
+        try:
+            need = Requirement(line)
+        except InvalidRequirement:
+            raise CheckFailed(
+                f"{name} has a line that names no package and version", actual=line[:200], hint=hint
+            ) from None
+        exact = [spec for spec in need.specifier if spec.operator in ("==", "===") and not spec.version.endswith(".*")]
+        if not exact:
+            raise CheckFailed(f"{name} leaves the version of {need.name} open", actual=line[:200], hint=hint)
+        found[canonicalize_name(need.name)] = exact[0].version
+    return found
+
+
+def closure(wanted: Iterable[tuple[str, set[str]]]) -> dict[str, str]:
+    """The installed distributions among these and all that they need: canonical name → version.
+
+    Args:
+        wanted: names with the extras that are asked for. What is not installed is left out.
+    """
+    found: dict[str, str] = {}
+    seen: set[tuple[str, frozenset[str]]] = set()
+    todo = [(canonicalize_name(name), frozenset(extras)) for name, extras in wanted]
+    while todo:
+        name, extras = todo.pop()
+        version = installed(name)
+        if version is None or (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        found[name] = version
+        for line in importlib.metadata.requires(name) or []:
+            need = Requirement(line)
+            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in {"", *extras}):
+                todo.append((canonicalize_name(need.name), frozenset(need.extras)))
+    return found
+
+
+def installed(name: str) -> str | None:
+    """The version of a distribution that is installed here, or None."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def requirement(line: Any, where: str, title: str | None = None) -> Requirement:
+    """A line such as "pandas>=2.2" as packaging reads it.
+
+    Args:
+        line: the line, which may be anything.
+        where: where it stands, for the message.
+        title: the line of the check that it fails; by default the check at hand.
+
+    Raises:
+        CheckFailed: it cannot be read.
+    """
+    try:
+        return Requirement(line)
+    except (InvalidRequirement, TypeError) as error:
+        reason = f"{where} names a dependency that cannot be read: {str(line)[:100]}"
+        hint = 'a dependency is a text such as "pandas>=2.2"'
+        raise (Unmet(title, reason, hint=hint) if title else CheckFailed(reason, hint=hint)) from error

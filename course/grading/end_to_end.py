@@ -1,0 +1,213 @@
+"""Walks the whole course as one student would: each lab starts from what the lab before shipped. For `course walk`.
+
+It runs the solutions, lab after lab, in a folder of its own that then holds every artifact, from the table of flights
+to the manifests, and writes one page that shows each of them with its checks and times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from course import handover
+from course.grading.pipeline import outcomes
+from course.grading.progress import duration
+from course.grading.reports.pages import page, points, table
+from course.labs import notebooks, release, running, source
+from course.labs.running import Graded
+
+PAGE = "index.html"
+STARTS = "This lab starts from "
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One thing that a notebook shipped: a file, or a folder as a whole.
+
+    Attributes:
+        name: as it stands in the lab's `shipped/`.
+        size: in bytes.
+        digest: SHA-256 of its files with their names.
+    """
+
+    name: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One notebook of the way.
+
+    Attributes:
+        lab: the lab's folder name.
+        notebook: the path of its source.
+        title: its first heading.
+        seconds: how long it took.
+        graded: what its grade cells earned.
+        artifacts: what it shipped, new or changed.
+        start: the sentence that says what it started from, if it starts from something.
+    """
+
+    lab: str
+    notebook: Path
+    title: str
+    seconds: float
+    graded: list[Graded] = field(default_factory=list)
+    artifacts: list[Artifact] = field(default_factory=list)
+    start: str = ""
+
+    @property
+    def by_machine(self) -> list[Graded]:
+        """The graded cells that checks judge; the others are read by a person."""
+        return [cell for cell in self.graded if cell.judgement.result is not None]
+
+    @property
+    def score(self) -> float:
+        return sum(cell.judgement.score or 0 for cell in self.by_machine)
+
+    @property
+    def worth(self) -> float:
+        return sum(cell.judgement.points for cell in self.by_machine)
+
+    @property
+    def unjudged(self) -> list[Graded]:
+        """Graded cells that could not be judged here, as for want of an engine."""
+        return [cell for cell in self.by_machine if cell.judgement.score is None]
+
+
+def walk(root: Path, workplace: Path, labs: list[str] | None = None) -> Iterator[Stage]:
+    """Run the solutions of all labs in order, each from what the one before shipped.
+
+    Args:
+        root: the course's folder.
+        workplace: an empty folder, or none yet; it keeps a folder for each lab, with its `shipped/`.
+        labs: folders or numbers of labs; by default all that have notebooks.
+
+    Yields:
+        Each notebook when it has run.
+
+    Raises:
+        ReleaseError: there is no such lab.
+        RunError: a notebook does not run to its end.
+    """
+    for lab in release.choose(root, labs):
+        folder = running.clean_copy(lab, workplace / lab.name)
+        before: dict[str, str] = {}
+        for path in source.sources(lab):
+            notebook = notebooks.read(path)
+            began = time.monotonic()
+            try:
+                done = running.execute(notebook, folder)
+            except running.RunError as error:
+                raise running.RunError(f"{lab.name}/{path.name}: {error}") from None
+            seconds = time.monotonic() - began
+            notebooks.write(done, folder / path.name)
+            after = artifacts(folder / "shipped")
+            new = [one for one in after if before.get(one.name) != one.digest]
+            before = {one.name: one.digest for one in after}
+            graded = running.judged(done, path.name)
+            yield Stage(lab.name, path, _title(notebook), seconds, graded, new, _start(done))
+
+
+def artifacts(shipped: Path) -> list[Artifact]:
+    """What lies in a folder of shipped files, a folder in it counted as one."""
+    found = []
+    for place in sorted(shipped.iterdir()) if shipped.is_dir() else []:
+        files = sorted(
+            path for path in [place, *place.rglob("*")] if path.is_file() and "__pycache__" not in path.parts
+        )
+        digest, size = hashlib.sha256(), 0
+        for path in files:
+            data = path.read_bytes()
+            size += len(data)
+            digest.update(f"{path.relative_to(shipped).as_posix()}\0{len(data)}\0".encode() + data)
+        found.append(Artifact(place.name + "/" * place.is_dir(), size, digest.hexdigest()))
+    return found
+
+
+def broken(stages: list[Stage]) -> list[str]:
+    """Why the way is not whole: points that were lost, and labs that did not start from the one before."""
+    found = []
+    walked = {stage.lab for stage in stages}
+    for stage in stages:
+        for cell in stage.by_machine:
+            if cell.judgement.score is not None and cell.judgement.score < cell.judgement.points:
+                earned = points(cell.judgement.score, cell.judgement.points)
+                found.append(f"{stage.lab}/{stage.notebook.name}: {cell.grade_id} earned {earned}")
+        rule = handover.HANDOVERS.get(stage.lab)
+        if rule is not None and rule.before in walked and stage.start and "your own work" not in stage.start:
+            found.append(f"{stage.lab}/{stage.notebook.name}: {stage.start}")
+    return found
+
+
+def write(stages: list[Stage], workplace: Path) -> Path:
+    """Write the page about the way.
+
+    Returns:
+        index.html in the workplace.
+    """
+    whole = sum(stage.seconds for stage in stages)
+    score, worth = sum(stage.score for stage in stages), sum(stage.worth for stage in stages)
+    body = [
+        f"<p>{len({stage.lab for stage in stages})} labs, {len(stages)} notebooks, {points(score, worth)} by checks, "
+        f"in {escape(duration(whole))}. Answers that a person grades are not counted.</p>"
+    ]
+    body += [f'<p role="alert">{escape(text)}</p>' for text in broken(stages)]
+    rows = [
+        [
+            f"{stage.lab} / {stage.title}",
+            ", ".join(one.name for one in stage.artifacts),
+            points(stage.score, stage.worth),
+            len(stage.unjudged),
+            round(stage.seconds, 1),
+        ]
+        for stage in stages
+    ]
+    heads = ["Notebook", "Ships", "Points", "Not graded here", "Seconds"]
+    body.append(table("The way, notebook by notebook", heads, rows))
+    for stage in stages:
+        body += _section(stage, workplace)
+    path = workplace / PAGE
+    outcomes.write_whole(path, page("The whole course, from data to cluster", body).encode())
+    return path
+
+
+def _section(stage: Stage, workplace: Path) -> Iterator[str]:
+    yield f"<h2>{escape(stage.lab)}: {escape(stage.title)}</h2>"
+    yield f"<p>{escape(duration(stage.seconds))}. {escape(stage.start)}</p>"
+    if stage.artifacts:
+        rows = [[one.name, _size(one.size), one.digest[:16]] for one in stage.artifacts]
+        yield table("What it shipped", ["Artifact", "Size", "SHA-256 begins"], rows)
+    for cell in stage.by_machine:
+        record = cell.judgement.result or {}
+        earned = "not graded here" if cell.judgement.score is None else points(cell.judgement.score, record["points"])
+        yield f'<section class="question"><h3>{escape(str(record.get("title", cell.grade_id)))} · {earned}</h3>'
+        yield '<ul class="checks">'
+        for check in record.get("checks", []):
+            yield f"<li>{escape(str(check['outcome']))}: {escape(str(check['title']))}</li>"
+        yield "</ul></section>"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+
+
+def _title(notebook: NotebookNode) -> str:
+    lines = (line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines())
+    return next((line.lstrip("# ") for line in lines if line.startswith("# ")), "")
+
+
+def _start(notebook: NotebookNode) -> str:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for line in str(output.get("text", "")).splitlines():
+                if line.startswith(STARTS):
+                    return line
+    return ""

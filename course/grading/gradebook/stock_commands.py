@@ -1,0 +1,100 @@
+"""nbgrader's own commands run on the same engine: preprocessors for `nbgrader autograde` and the formgrader's button.
+
+`nbgrader_config.py` puts them in the place of nbgrader's. `course grade` does without: its workers need no database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+import sqlalchemy as sa
+from nbformat import NotebookNode
+from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets import Bool, Float
+
+from course.checks.core import processes
+from course.grading.pipeline import assignment, outcomes, restore, submission
+from course.grading.pipeline.execute import Settings, execute
+from course.grading.sandbox import zygote
+
+
+class RestoreCells(NbGraderPreprocessor):
+    """Give a submitted notebook its own grade cells back; takes the place of OverwriteCells and DeduplicateIds."""
+
+    def preprocess(self, nb: NotebookNode, resources):
+        """Restore one notebook; what was mended is logged."""
+        restored, notes = _restored(self, nb, resources["nbgrader"])
+        for note in notes:
+            self.log.warning("%s: %s", resources["nbgrader"]["notebook"], note)
+        return restored, resources
+
+
+class ExecuteApart(NbGraderPreprocessor):
+    """Run student cells in a sandbox and grade cells in a trusted kernel; takes the place of Execute."""
+
+    cell_s = Float(Settings.cell_s, help="The longest time of one student cell, in seconds.").tag(config=True)
+    sandboxed = Bool(True, help="False runs students' code without a sandbox: it can do all that you can.").tag(
+        config=True
+    )
+
+    def preprocess(self, nb: NotebookNode, resources):
+        """Run one notebook in a copy of its folder that holds no notebook, for those have hidden tests by now."""
+        nb, _ = _restored(self, nb, resources["nbgrader"])  # again: what is run as trusted code must come from there
+        place = Path(resources["metadata"]["path"])
+        files = _without_notebooks(place)
+        given = assignment.given(_source(self, resources["nbgrader"]["assignment"]))
+        os.environ[zygote.ENVIRONMENT] = submission.warm()
+        top = Path(tempfile.mkdtemp(prefix="course-work-"))  # nothing of this class lies above it
+        try:
+            folder = top / "work"
+            submission.lay_out(folder, files)
+            settings = Settings(cell_s=self.cell_s, sandboxed=self.sandboxed)
+            for note in execute(nb, folder, settings, given=given):
+                self.log.warning("%s: %s", resources["nbgrader"]["notebook"], note)
+            _take_over(files, _without_notebooks(folder), place)
+        finally:
+            processes.remove(top)
+        return nb, resources
+
+
+def _without_notebooks(folder: Path) -> dict[str, bytes]:
+    found = outcomes.handed_in(folder).files
+    return {name: data for name, data in found.items() if not name.lower().endswith(".ipynb")}
+
+
+def _take_over(before: dict[str, bytes], after: dict[str, bytes], place: Path) -> None:
+    """The next notebook goes on from here: bring a folder to what this one left, notebooks excepted."""
+    for name in before.keys() - after.keys():
+        with contextlib.suppress(OSError):
+            (place / name).unlink()
+            for parent in Path(name).parents[:-1]:
+                (place / parent).rmdir()  # empty ones only, so that a file can take their place
+    for name, data in after.items():
+        if before.get(name) != data:
+            try:
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
+                (place / name).write_bytes(data)
+            except (OSError, ValueError) as error:  # a name that is a notebook's, or cannot be written here
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+
+
+def _restored(preprocessor: NbGraderPreprocessor, nb: NotebookNode, names: dict) -> tuple[NotebookNode, list[str]]:
+    """The notebook as `execute` wants it: with the lab's own grade cells, and no other cell that calls itself one."""
+    engine = sa.create_engine(names["db_url"])
+    with engine.connect() as connection:
+        found = assignment.load(connection, _source(preprocessor, names["assignment"]))
+    engine.dispose()
+    source = next((notebook for notebook in found.notebooks if notebook.name == names["notebook"]), None)
+    if source is None:
+        raise LookupError(f"{names['notebook']} is no notebook of {names['assignment']}")
+    return restore.restore(nb, source)
+
+
+def _source(preprocessor: NbGraderPreprocessor, lab: str) -> Path:
+    config = preprocessor.config.CourseDirectory
+    return Path(config.root, config.source_directory, lab)

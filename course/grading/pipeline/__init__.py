@@ -1,0 +1,1 @@
+"""From a submission to its outcome: one submission, a class, the workers."""

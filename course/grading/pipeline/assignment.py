@@ -1,0 +1,167 @@
+"""What grading must know of a lab, as plain data: its cells with hidden tests, and the files that students were given.
+
+The parent reads it once, from the gradebook that `course release` or nbgrader filled, and hands it to every worker, so
+that workers need no database. Used by `classroom`, `restore` and `stock_commands`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import course
+from course.labs import notebooks, source
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+ENGINE = 1  # raise it when the engine itself judges differently: everything is graded again then
+
+
+@dataclass(frozen=True)
+class SourceCell:
+    """A cell of a source notebook that has a role in grading.
+
+    Attributes:
+        name: its grade id.
+        cell_type: "code" or "markdown".
+        source: what it says to students (solutions taken out, hidden tests still in).
+        checksum: nbgrader's, of the cell as students got it.
+        grade, solution, task, locked: its roles.
+        points: what it is worth; None when it is not graded.
+    """
+
+    name: str
+    cell_type: str
+    source: str
+    checksum: str
+    grade: bool
+    solution: bool
+    task: bool
+    locked: bool
+    points: float | None
+
+
+@dataclass(frozen=True)
+class SourceNotebook:
+    """A source notebook: its name without suffix, its kernel, and its cells in their order."""
+
+    name: str
+    kernelspec: dict
+    cells: tuple[SourceCell, ...]
+
+    def by_name(self) -> dict[str, SourceCell]:
+        """The cells by grade id."""
+        return {cell.name: cell for cell in self.cells}
+
+    def graded(self) -> list[SourceCell]:
+        """The cells that are worth points."""
+        return [cell for cell in self.cells if cell.grade or cell.task]
+
+
+@dataclass(frozen=True)
+class Key:
+    """All that a worker needs to grade submissions for a lab.
+
+    Attributes:
+        lab: its name.
+        notebooks: in the order in which they are run.
+        given: files of the lab that students got; they replace what was handed in.
+    """
+
+    lab: str
+    notebooks: tuple[SourceNotebook, ...]
+    given: dict[str, bytes] = field(default_factory=dict)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of everything that decides how a submission is judged: tests, given files, checks, hold-out."""
+        found = hashlib.sha256(f"engine {ENGINE}\n".encode())
+        plain = {"lab": self.lab, "notebooks": [asdict(notebook) for notebook in self.notebooks]}
+        found.update(json.dumps(plain, sort_keys=True).encode())
+        for name in sorted(self.given):
+            found.update(f"\n{name}\n".encode() + self.given[name])
+        found.update(_vocabulary().encode())
+        holdout = os.environ.get("COURSE_HOLDOUT")
+        if holdout and Path(holdout).is_file():
+            found.update(Path(holdout).read_bytes())
+        return found.hexdigest()
+
+
+def of_sources(folder: Path) -> str:
+    """A hash of a lab's source folder: when it changes, the gradebook must be told of its cells again."""
+    found = hashlib.sha256()
+    for path in (*source.sources(folder), *source.given_files(folder)):
+        found.update(f"\n{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
+    return found.hexdigest()
+
+
+def load(connection: Connection, folder: Path) -> Key:
+    """Read a lab's key from the gradebook, and its given files from its source folder.
+
+    Args:
+        connection: to a gradebook that knows the lab.
+        folder: the lab's folder in `solutions/`; it also gives the order of notebooks and cells.
+    """
+    found = []
+    for path in source.sources(folder):
+        original = notebooks.read(path)
+        rows = _cells(connection, folder.name, path.stem)
+        order = [notebooks.grade_id(cell) for cell in original.cells if notebooks.grade_id(cell) in rows]
+        kernelspec = dict(original.metadata.get("kernelspec", {}))
+        found.append(SourceNotebook(path.stem, kernelspec, tuple(rows[name] for name in order)))
+    return Key(folder.name, tuple(found), given(folder))
+
+
+def given(folder: Path) -> dict[str, bytes]:
+    """The files beside a lab's source notebooks that students got, by path."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in source.given_files(folder)}
+
+
+def _cells(connection: Connection, lab: str, notebook: str) -> dict[str, SourceCell]:
+    from nbgrader.api import Assignment, BaseCell, GradeCell, Notebook, SolutionCell, TaskCell
+    from nbgrader.api import SourceCell as Source
+    from sqlalchemy import select
+
+    tables = [cls.__table__ for cls in (Assignment, Notebook, BaseCell, GradeCell, SolutionCell, TaskCell, Source)]
+    assignment, books, base, grade, solution, task, text = tables
+    here = select(books.c.id).join(assignment, assignment.c.id == books.c.assignment_id)
+    identity = connection.execute(here.where(assignment.c.name == lab, books.c.name == notebook)).scalar()
+
+    def roles(table, *columns) -> dict:
+        query = select(base.c.name, *columns).join(table, table.c.id == base.c.id).where(base.c.notebook_id == identity)
+        return {row[0]: row[1:] for row in connection.execute(query)}
+
+    grades, solutions, tasks = roles(grade, grade.c.max_score), roles(solution), roles(task, task.c.max_score)
+    found = {}
+    for row in connection.execute(select(text).where(text.c.notebook_id == identity)).mappings():
+        name = row["name"]
+        points = (grades.get(name) or tasks.get(name) or (None,))[0]
+        roles_of = {"grade": name in grades, "solution": name in solutions, "task": name in tasks}
+        found[name] = SourceCell(
+            name,
+            row["cell_type"],
+            row["source"] or "",
+            row["checksum"] or "",
+            **roles_of,
+            locked=bool(row["locked"]),
+            points=points,
+        )
+    return found
+
+
+@functools.cache
+def _vocabulary() -> str:
+    """A hash of the code that grade cells use, which is a part of the tests."""
+    top = Path(course.__file__).parent
+    found = hashlib.sha256()
+    for path in sorted(
+        [*(top / "checks").rglob("*.py"), *(top / "sandboxed").rglob("*.py"), top / "flights.py", top / "shipping.py"]
+    ):
+        found.update(path.name.encode() + path.read_bytes())
+    return found.hexdigest()

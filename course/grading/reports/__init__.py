@@ -1,0 +1,1 @@
+"""What instructors and students read: feedback, the class report, exports."""

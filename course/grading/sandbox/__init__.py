@@ -1,0 +1,1 @@
+"""Where student code runs when it is graded: namespaces, system calls, limits, warm processes."""

@@ -1,0 +1,204 @@
+"""What a lab's source notebooks must keep to: ids, points, marked regions. Used by release, before it writes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from course.labs import notebooks
+
+SOLUTION = ("BEGIN SOLUTION", "END SOLUTION")
+HIDDEN = ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS")
+MARK_SCHEME = ("BEGIN MARK SCHEME", "END MARK SCHEME")
+REGIONS = (SOLUTION, HIDDEN, MARK_SCHEME)
+LAB = re.compile(r"\d\d_[a-z0-9_]+")
+GENERATED = (
+    ".ipynb_checkpoints",
+    "__pycache__",
+    ".pytest_cache",
+    ".hypothesis",
+    ".ruff_cache",
+    ".git",
+    "shipped",
+    "handed_over",
+    "late-flights",
+    "rehearsal",
+)
+GENERATED_SUFFIXES = (".pyc", ".nbconvert.ipynb")
+LAB_POINTS = 100
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a source notebook that must be mended: where, and what."""
+
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+def labs(root: Path) -> list[Path]:
+    """The folders of the labs in `solutions/`, in order."""
+    top = root / "solutions"
+    return sorted(folder for folder in top.glob("*") if LAB.fullmatch(folder.name) and any(folder.glob("*.ipynb")))
+
+
+def sources(lab: Path) -> list[Path]:
+    """A lab's notebooks, in the order in which they are taken."""
+    return sorted(path for path in lab.glob("*.ipynb") if not is_generated(path, lab))
+
+
+def given_files(folder: Path) -> list[Path]:
+    """The other files of a folder that students get: not notebooks, nor what running them leaves behind."""
+    found = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".ipynb"]
+    return sorted(path for path in found if not is_generated(path, folder))
+
+
+def is_generated(path: Path, top: Path) -> bool:
+    """Whether a path below `top` is left by running a notebook: shipped files, caches, a git work tree."""
+    parts = path.relative_to(top).parts
+    if any(part in GENERATED for part in parts) or path.name.endswith(GENERATED_SUFFIXES):
+        return True
+    return any((top.joinpath(*parts[:depth]) / ".git").exists() for depth in range(1, len(parts)))
+
+
+def problems(lab: Path) -> list[Problem]:
+    """All that keeps a lab from being released.
+
+    Args:
+        lab: a folder of `solutions/`.
+
+    Raises:
+        NotebookError: a notebook cannot be read.
+    """
+    found: list[Problem] = []
+    seen: dict[str, str] = {}
+    total = 0.0
+    for path in sources(lab):
+        notebook = notebooks.read(path)
+        found += [Problem(path.name, text) for text in _notebook_problems(path, notebook)]
+        for cell in notebook.cells:
+            name = notebooks.grade_id(cell)
+            if name and name in seen:
+                found.append(Problem(path.name, f"the grade id {name!r} is used twice (also in {seen[name]})"))
+            elif name:
+                seen[name] = path.name
+        total += points(notebook)
+    if total > LAB_POINTS:
+        found.append(Problem(lab.name, f"the cells are worth {total:g} points together; a lab is worth {LAB_POINTS}"))
+    for path in given_files(lab):
+        if any(mark in path.read_text(encoding="utf-8", errors="replace") for region in REGIONS for mark in region):
+            place = path.relative_to(lab).as_posix()
+            found.append(
+                Problem(place, "only notebooks can hold solutions and hidden tests: this file goes to students")
+            )
+    return found
+
+
+def points(notebook: NotebookNode) -> float:
+    """What a notebook's cells are worth together, those graded by hand too."""
+    scored = [cell for cell in notebook.cells if notebooks.is_a(cell, "grade") or notebooks.is_a(cell, "task")]
+    return sum(float(cell.metadata.nbgrader.get("points", 0)) for cell in scored)
+
+
+def regions(cell_source: str, kinds: tuple[tuple[str, str], ...] = REGIONS) -> tuple[list[str], list[str]]:
+    """The lines of a cell that students do not get, and those that they do (marks belong to neither).
+
+    Raises:
+        ValueError: a region is nested, or not opened, or not closed.
+    """
+    inside: list[str] = []
+    outside: list[str] = []
+    closing: str | None = None
+    for line in cell_source.splitlines():
+        opened = next((kind for kind in kinds if kind[0] in line), None)
+        closed = next((kind for kind in kinds if kind[1] in line), None)
+        if opened:
+            if closing is not None:
+                raise ValueError(f"{opened[0]!r} inside a region that waits for {closing!r}")
+            closing = opened[1]
+        elif closed:
+            if closing != closed[1]:
+                raise ValueError(f"{closed[1]!r} without {closed[0]!r} before it")
+            closing = None
+        else:
+            (inside if closing else outside).append(line)
+    if closing:
+        raise ValueError(f"{closing!r} is missing")
+    return inside, outside
+
+
+def _notebook_problems(path: Path, notebook: NotebookNode) -> list[str]:
+    found = []
+    try:
+        changed = notebooks.difference(path)
+    except notebooks.NotebookError as error:
+        return [str(error)]
+    if changed:
+        found.append("is not in normal form; run: course normalise " + path.as_posix())
+    prefix = f"{path.parent.name[:2]}-{int(path.name[:2])}-" if path.name[:2].isdigit() else ""
+    if not prefix:
+        found.append("a notebook's name begins with two digits, such as 03_test_it.ipynb")
+    for position, cell in enumerate(notebook.cells, start=1):
+        place = f"cell {position} ({notebooks.grade_id(cell) or cell.get('id', 'no id')})"
+        found += [f"{place}: {text}" for text in _cell_problems(cell, prefix)]
+    return found
+
+
+def _cell_problems(cell: NotebookNode, prefix: str) -> list[str]:
+    found = []
+    try:
+        regions(cell.source)
+    except ValueError as error:
+        return [str(error)]
+    roles = {role: notebooks.is_a(cell, role) for role in ("grade", "solution", "locked", "task")}
+    for kind, allowed, what in (
+        (SOLUTION, roles["solution"], "a solution"),
+        (HIDDEN, notebooks.is_graded(cell), "a grade"),
+        (MARK_SCHEME, roles["task"], "a task"),
+    ):
+        if kind[0] in cell.source and not allowed:
+            found.append(f"{kind[0]!r} stands in a cell that nbgrader's metadata do not call {what} cell")
+    if not any(roles.values()):
+        return found
+    name = notebooks.grade_id(cell)
+    if not name:
+        return [*found, "it has a role in grading, but no grade_id"]
+    if not re.fullmatch(re.escape(prefix) + r"[a-z0-9-]+", name):
+        found.append(f"a grade id of this notebook looks like {prefix}words; got {name!r}")
+    if (roles["grade"] or roles["task"]) and not float(cell.metadata.nbgrader.get("points", 0)) > 0:
+        found.append("it is graded, but has no points")
+    if notebooks.is_graded(cell):
+        found += _grade_cell_problems(cell)
+    return found
+
+
+def _grade_cell_problems(cell: NotebookNode) -> list[str]:
+    """The points in nbgrader's metadata and in the code agree, and the cell's value is the result."""
+    try:
+        tree = ast.parse(cell.source)
+    except SyntaxError as error:
+        return [f"the grade cell is not Python: {error.msg} (line {error.lineno})"]
+    worth = float(cell.metadata.nbgrader.get("points", 0))
+    stated = [
+        keyword.value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Question"
+        for keyword in node.keywords
+        if keyword.arg == "points" and isinstance(keyword.value, ast.Constant)
+    ]
+    found = []
+    if len(stated) != 1:
+        found.append(f"a grade cell has one Question(..., points=...); found {len(stated)}")
+    elif float(stated[0]) != worth:
+        found.append(f"the question is worth {stated[0]:g} points, nbgrader's metadata say {worth:g}")
+    last = tree.body[-1] if tree.body else None
+    if not (isinstance(last, ast.Expr) and ast.unparse(last).endswith(".result()")):
+        found.append("the last line of a grade cell is question.result()")
+    return found

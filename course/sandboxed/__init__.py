@@ -1,0 +1,1 @@
+"""Programs that run beside student code, in a process or container of their own. They import nothing else here."""

@@ -1,0 +1,209 @@
+"""Where a student stands: points by the visible checks, as the saved notebooks show them. Used by `course status`.
+
+Nothing is run: each question's result stands in the output of its grade cell. Needs `handing_in` alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from course.student import handing_in
+
+MIME = "application/vnd.course.result+json"
+EMPTY = "YOUR ANSWER HERE"
+WORTH = re.compile(r"\.check\(\s*(?:points\s*=\s*)?(\d+(?:\.\d+)?)")  # of the checks in a cell
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question and what its cell last said.
+
+    Attributes:
+        grade_id: its stable name.
+        title: what it is called.
+        worth: its points by checks that are here; all its points where a person gives them.
+        score: the points so far; None where checks have not run, or a person gives them.
+        hidden: its points by checks that are not here.
+        person: whether a person gives the points.
+        missing: what is left to do, as half a sentence; empty when nothing is.
+    """
+
+    grade_id: str
+    title: str
+    worth: float
+    score: float | None = None
+    hidden: float = 0.0
+    person: bool = False
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """How far a lab is.
+
+    Attributes:
+        name: such as 01_python_model.
+        notebooks: the questions by notebook.
+        titles: what each notebook is called.
+        receipt: of the last hand-in on this machine, if there was one.
+        changed: files that have changed since.
+        remarks: notebooks and shipped files that do not agree.
+    """
+
+    name: str
+    notebooks: dict[str, list[Question]]
+    titles: dict[str, str]
+    receipt: handing_in.Receipt | None = None
+    changed: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def questions(self) -> list[Question]:
+        """All questions, in order."""
+        return [question for questions in self.notebooks.values() for question in questions]
+
+    @property
+    def started(self) -> bool:
+        """Whether anything was checked or handed in."""
+        return self.receipt is not None or any(question.score is not None for question in self.questions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for scripts."""
+        handed_in = None
+        if self.receipt is not None:
+            time = self.receipt.time.strftime(handing_in.TIME)
+            handed_in = {"time": time, "code": self.receipt.code, "changed_since": self.changed}
+        rows = [
+            {"notebook": notebook, **{name: getattr(question, name) for name in Question.__dataclass_fields__}}
+            for notebook, questions in self.notebooks.items()
+            for question in questions
+        ]
+        return {
+            "lab": self.name,
+            **_sums(self.questions),
+            "questions": rows,
+            "remarks": self.remarks,
+            "handed_in": handed_in,
+        }
+
+
+def of(lab: Path) -> Lab:
+    """Where the student stands in a lab.
+
+    Args:
+        lab: the lab's folder.
+
+    Raises:
+        HandingInError: a notebook cannot be read.
+    """
+    cells = {path.stem: handing_in.cells(path) for path in sorted(lab.glob("*.ipynb"))}
+    notebooks = {name: _questions(found) for name, found in cells.items()}
+    titles = {name: next(headings(found), name) for name, found in cells.items()}
+    receipt = handing_in.latest(lab)
+    changed = handing_in.changed_since(lab, receipt) if receipt else []
+    return Lab(lab.name, notebooks, titles, receipt, changed, handing_in.unsaved(lab))
+
+
+def text(lab: Lab, *, details: bool) -> str:
+    """The standing as lines for a terminal.
+
+    Args:
+        lab: the standing.
+        details: each question that is not done, too.
+    """
+    lines = [f"{lab.name}: {points(lab)}"]
+    for notebook, questions in lab.notebooks.items():
+        lines.append(f"  {notebook:<38} {short(questions)}")
+        if details:
+            lines += [f"    {question.title}: {question.missing}" for question in questions if question.missing]
+    lines += [f"  look at this: {remark}" for remark in lab.remarks]
+    lines += [f"  {line}" for line in handed_in(lab)]
+    return "\n".join(lines)
+
+
+def points(lab: Lab) -> str:
+    """A lab's points in words."""
+    sums = _sums(lab.questions)
+    return f"{sums['score']:g} of {sums['worth']:g} points by visible checks{_others(sums)}"
+
+
+def short(questions: list[Question]) -> str:
+    """A notebook's points in short."""
+    sums = _sums(questions)
+    return f"{sums['score']:>3g} of {sums['worth']:g}"
+
+
+def handed_in(lab: Lab) -> list[str]:
+    """When the lab was handed in, and what has changed since, as lines."""
+    if lab.receipt is None:
+        return ["not handed in yet"]
+    lines = [f"handed in {lab.receipt.time:%Y-%m-%d %H:%M} UTC, receipt {lab.receipt.code}"]
+    if lab.changed:
+        shown = ", ".join(lab.changed[:4]) + (f" and {len(lab.changed) - 4} more" if len(lab.changed) > 4 else "")
+        lines.append(f"changed since: {shown}")
+    return lines
+
+
+def _sums(questions: list[Question]) -> dict[str, float]:
+    checked = [question for question in questions if not question.person]
+    return {
+        "score": sum(question.score or 0 for question in checked),
+        "worth": sum(question.worth for question in checked),
+        "hidden": sum(question.hidden for question in checked),
+        "by_person": sum(question.worth for question in questions if question.person),
+    }
+
+
+def _others(sums: dict[str, float]) -> str:
+    parts = [
+        *([f"{sums['hidden']:g} by hidden ones"] if sums["hidden"] else []),
+        *([f"{sums['by_person']:g} by a person"] if sums["by_person"] else []),
+    ]
+    return f" (and {', '.join(parts)})" if parts else ""
+
+
+def headings(cells: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The headings in the text of cells, in order and of any level."""
+    for cell in cells:
+        if cell.get("cell_type") == "markdown":
+            for title in re.findall(r"^#+ +(.+)$", handing_in.source(cell), re.MULTILINE):
+                yield title.strip()
+
+
+def _questions(cells: list[dict[str, Any]]) -> list[Question]:
+    found, heading = [], ""
+    for cell in cells:
+        source = handing_in.source(cell)
+        *_, heading = heading, *headings([cell])
+        marks = (cell.get("metadata") or {}).get("nbgrader") or {}
+        if marks.get("grade") or marks.get("task"):
+            found.append(_question(cell, marks, source, heading))
+    return found
+
+
+def _question(cell: dict[str, Any], marks: dict[str, Any], source: str, heading: str) -> Question:
+    name, points = str(marks.get("grade_id")), float(marks.get("points") or 0)
+    title = heading.partition(": ")[2] or heading or name
+    if cell.get("cell_type") == "markdown":
+        written = bool(marks.get("task")) or (source.strip() and EMPTY not in source)
+        return Question(name, title, points, person=True, missing="" if written else "not written yet")
+    record = next((found for output in cell.get("outputs") or [] if (found := _record(output))), None)
+    if record is None:
+        called = re.search(r"Question\(\s*[\"'](.+?)[\"']", source)
+        here = sum(map(float, WORTH.findall(source))) or points  # some questions make their checks themselves
+        missing = "not checked yet; run its check"
+        return Question(name, called[1] if called else title, here, hidden=points - here, missing=missing)
+    title, hidden = str(record.get("title", title)), float(record.get("hidden_points") or 0)
+    score, worth = float(record.get("score") or 0), points - hidden
+    missing = "" if score >= worth else f"{score:g} of {worth:g} points"
+    return Question(name, title, worth, score, hidden, missing=missing)
+
+
+def _record(output: Any) -> dict[str, Any] | None:
+    data = output.get("data") if isinstance(output, dict) else None
+    record = data.get(MIME) if isinstance(data, dict) else None
+    return record if isinstance(record, dict) else None
