@@ -81,13 +81,13 @@ def replacing_folder(path: Path, *, concurrent: bool = False) -> Iterator[Path]:
             os.replace(path, old)
         try:
             os.replace(fresh, path)
-        except OSError:
+        except BaseException:
             if os.path.lexists(old):
                 os.replace(old, path)
             raise
+        _remove(old)
     finally:
         _remove(fresh)
-        _remove(old)
 
 
 def _beside(path: Path, suffix: str, concurrent: bool) -> Path:

@@ -27,7 +27,7 @@ from traitlets import Float
 
 from course.labs import notebooks, running
 from course.labs.judgement import Judgement, judge
-from course.student import status
+from course.student import saved_notebooks
 from course.student.handing_in import REHEARSAL
 
 WIDTH = 80  # nbgrader cuts longer lines off
@@ -137,7 +137,7 @@ def _reword(nb: NotebookNode) -> None:
     failed: list[NotebookNode] = []
     heading = ""
     for cell in nb.cells:
-        *_, heading = heading, *status.headings([cell])
+        *_, heading = heading, *saved_notebooks.headings([cell])
         if untouched and cell.cell_type == "markdown" and notebooks.is_a(cell, "grade"):
             written = judge(cell)
             if written.score == 0:
