@@ -16,7 +16,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from course import handover
-from course.grading.pipeline import outcomes
+from course.base import atomic
 from course.grading.progress import duration
 from course.grading.reports.pages import page, points, table
 from course.labs import notebooks, release, running, source
@@ -27,7 +27,7 @@ STARTS = "This lab starts from "
 
 
 @dataclass(frozen=True)
-class Artifact:
+class ShippedArtifact:
     """One thing that a notebook shipped: a file, or a folder as a whole.
 
     Attributes:
@@ -42,7 +42,7 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class Stage:
+class NotebookRun:
     """One notebook of the way.
 
     Attributes:
@@ -60,7 +60,7 @@ class Stage:
     title: str
     seconds: float
     graded: list[Graded] = field(default_factory=list)
-    artifacts: list[Artifact] = field(default_factory=list)
+    artifacts: list[ShippedArtifact] = field(default_factory=list)
     start: str = ""
 
     @property
@@ -82,7 +82,7 @@ class Stage:
         return [cell for cell in self.by_machine if cell.judgement.score is None]
 
 
-def walk(root: Path, workplace: Path, labs: list[str] | None = None) -> Iterator[Stage]:
+def run(root: Path, workplace: Path, labs: list[str] | None = None) -> Iterator[NotebookRun]:
     """Run the solutions of all labs in order, each from what the one before shipped.
 
     Args:
@@ -113,10 +113,10 @@ def walk(root: Path, workplace: Path, labs: list[str] | None = None) -> Iterator
             new = [one for one in after if before.get(one.name) != one.digest]
             before = {one.name: one.digest for one in after}
             graded = running.judged(done, path.name)
-            yield Stage(lab.name, path, _title(notebook), seconds, graded, new, _start(done))
+            yield NotebookRun(lab.name, path, _title(notebook), seconds, graded, new, _start(done))
 
 
-def artifacts(shipped: Path) -> list[Artifact]:
+def artifacts(shipped: Path) -> list[ShippedArtifact]:
     """What lies in a folder of shipped files, a folder in it counted as one."""
     found = []
     for place in sorted(shipped.iterdir()) if shipped.is_dir() else []:
@@ -128,11 +128,11 @@ def artifacts(shipped: Path) -> list[Artifact]:
             data = path.read_bytes()
             size += len(data)
             digest.update(f"{path.relative_to(shipped).as_posix()}\0{len(data)}\0".encode() + data)
-        found.append(Artifact(place.name + "/" * place.is_dir(), size, digest.hexdigest()))
+        found.append(ShippedArtifact(place.name + "/" * place.is_dir(), size, digest.hexdigest()))
     return found
 
 
-def broken(stages: list[Stage]) -> list[str]:
+def broken(stages: list[NotebookRun]) -> list[str]:
     """Why the way is not whole: points that were lost, and labs that did not start from the one before."""
     found = []
     walked = {stage.lab for stage in stages}
@@ -147,7 +147,7 @@ def broken(stages: list[Stage]) -> list[str]:
     return found
 
 
-def write(stages: list[Stage], workplace: Path) -> Path:
+def write(stages: list[NotebookRun], workplace: Path) -> Path:
     """Write the page about the way.
 
     Returns:
@@ -175,11 +175,11 @@ def write(stages: list[Stage], workplace: Path) -> Path:
     for stage in stages:
         body += _section(stage, workplace)
     path = workplace / PAGE
-    outcomes.write_whole(path, page("The whole course, from data to cluster", body).encode())
+    atomic.write(path, page("The whole course, from data to cluster", body))
     return path
 
 
-def _section(stage: Stage, workplace: Path) -> Iterator[str]:
+def _section(stage: NotebookRun, workplace: Path) -> Iterator[str]:
     yield f"<h2>{escape(stage.lab)}: {escape(stage.title)}</h2>"
     yield f"<p>{escape(duration(stage.seconds))}. {escape(stage.start)}</p>"
     if stage.artifacts:

@@ -62,7 +62,7 @@ def graded_root(class_root):
         outcome("cyd"),
     ]
     config = release.configuration(class_root)
-    with database.Ledger(config.CourseDirectory.db_url, "late-flights") as book:
+    with database.Gradebook(config.CourseDirectory.db_url, "late-flights") as book:
         with book.transaction() as connection:
             cells = assignment.load(connection, class_root / "solutions" / LAB)
         book.record([(one, None) for one in made], cells, config)

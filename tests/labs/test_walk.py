@@ -20,7 +20,7 @@ def test_a_small_course_is_walked_and_shown(tmp_path):
     done = CliRunner().invoke(main, ["--root", str(TINY), "walk", "--to", str(tmp_path / "way")])
     assert done.exit_code == 0, done.output
     shown = (tmp_path / "way" / end_to_end.PAGE).read_text()
-    for stage in end_to_end.walk(TINY, tmp_path / "again"):
+    for stage in end_to_end.run(TINY, tmp_path / "again"):
         assert stage.title in shown
         assert stage.title in done.output
         assert stage.score == stage.worth
@@ -56,7 +56,7 @@ def test_an_artifact_is_known_by_its_content(tmp_path):
 @pytest.mark.timeout(1800)  # every notebook of the course runs
 def test_the_whole_course_from_the_data_to_the_cluster(tmp_path):
     """Each lab starts from the artifact that the one before shipped, and everything earns all its points."""
-    stages = list(end_to_end.walk(REPOSITORY, tmp_path / "way"))
+    stages = list(end_to_end.run(REPOSITORY, tmp_path / "way"))
     assert end_to_end.broken(stages) == []
     assert [(stage.lab, cell.grade_id) for stage in stages for cell in stage.unjudged] == []
     began = {stage.lab for stage in stages if "your own work" in stage.start}

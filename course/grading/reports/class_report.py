@@ -12,10 +12,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from course.grading.pipeline import outcomes
+from course.base import atomic
 from course.grading.progress import duration
 from course.grading.reports import marks
-from course.grading.reports.marks import Question, Student
+from course.grading.reports.marks import QuestionMarks, StudentMarks
 from course.grading.reports.pages import page, table
 
 VERSION = 1
@@ -42,14 +42,14 @@ def write(root: Path, lab: str) -> list[Path]:
         "moodle.csv": moodle(lab, students),
     }
     for name, text in texts.items():
-        outcomes.write_whole(folder / name, text.encode("utf-8", "replace"))
+        atomic.write(folder / name, text)
     return [folder / name for name in texts]
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
 
 
-def record(lab: str, students: list[Student]) -> dict[str, Any]:
+def record(lab: str, students: list[StudentMarks]) -> dict[str, Any]:
     """Everything about everybody as plain data."""
     people = [
         {
@@ -72,7 +72,7 @@ def record(lab: str, students: list[Student]) -> dict[str, Any]:
     return {"version": VERSION, "lab": lab, "students": people}
 
 
-def grades(students: list[Student]) -> str:
+def grades(students: list[StudentMarks]) -> str:
     """CSV: one line a student, one column a question."""
     names = list(dict.fromkeys(question.grade_id for student in students for question in student.questions))
     header = ["student", "first_name", "last_name", "email", "score", "points", "penalty", "waiting", "handed_in"]
@@ -85,7 +85,7 @@ def grades(students: list[Student]) -> str:
     return _csv([*header, *names], rows)
 
 
-def canvas(lab: str, students: list[Student]) -> str:
+def canvas(lab: str, students: list[StudentMarks]) -> str:
     """CSV for Canvas: Grades, Import. Students are found by SIS user id and login."""
     worth = max((student.points for student in students), default=0)
     rows = [["    Points Possible", "", "", "", "", _number(worth)]]
@@ -97,7 +97,7 @@ def canvas(lab: str, students: list[Student]) -> str:
     return _csv(["Student", "ID", "SIS User ID", "SIS Login ID", "Section", lab], rows)
 
 
-def moodle(lab: str, students: list[Student]) -> str:
+def moodle(lab: str, students: list[StudentMarks]) -> str:
     """CSV for Moodle: Grades, Import, CSV file. Map by user name, id number or email."""
     rows = []
     for student in students:
@@ -108,7 +108,7 @@ def moodle(lab: str, students: list[Student]) -> str:
     return _csv(header, rows)
 
 
-def _remark(student: Student) -> str:
+def _remark(student: StudentMarks) -> str:
     parts = [f"{student.penalty:g} points taken off for being late"] if student.penalty else []
     parts += [f"{student.waiting} to be looked at by a person"] if student.waiting else []
     return "; ".join(parts)
@@ -142,12 +142,12 @@ def _is_number(value: str) -> bool:
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-def html(lab: str, students: list[Student]) -> str:
+def html(lab: str, students: list[StudentMarks]) -> str:
     """The report of a class as one page."""
     return page(f"{lab}: the class", _body(students))
 
 
-def _body(students: list[Student]) -> Iterator[str]:
+def _body(students: list[StudentMarks]) -> Iterator[str]:
     shares = [student.score / student.points if student.points else 0.0 for student in students]
     scores = [student.score for student in students]
     waiting = [(student, question) for student in students for question in student.questions if question.waiting]
@@ -198,8 +198,8 @@ def _histogram(shares: list[float]) -> str:
     return f"<figure>{picture}<figcaption>{escape(told)}</figcaption></figure>"
 
 
-def _questions(students: list[Student]) -> str:
-    found: dict[tuple[str, str], list[Question]] = {}
+def _questions(students: list[StudentMarks]) -> str:
+    found: dict[tuple[str, str], list[QuestionMarks]] = {}
     for student in students:
         for question in student.questions:
             found.setdefault((question.notebook, question.grade_id), []).append(question)
@@ -215,7 +215,7 @@ def _questions(students: list[Student]) -> str:
     return table("How the class did in each question", headers, [row for _, row in sorted(rows, key=lambda r: r[0])])
 
 
-def _failures(students: list[Student]) -> str:
+def _failures(students: list[StudentMarks]) -> str:
     counts: Counter[tuple[str, str]] = Counter()
     messages: dict[tuple[str, str], Counter[str]] = {}
     for student in students:
@@ -234,7 +234,7 @@ def _failures(students: list[Student]) -> str:
     return table("Checks that failed most often", ("Question", "Check", "Students", "Commonest message"), rows)
 
 
-def _why(student: Student, question: Question) -> str:
+def _why(student: StudentMarks, question: QuestionMarks) -> str:
     if student.trouble:
         return student.trouble
     broken = [c for c in question.checks if c.get("outcome") in ("error", "ungraded")]
@@ -243,7 +243,7 @@ def _why(student: Student, question: Question) -> str:
     return "what a person judged has changed" if question.by_person else question.text or "to be graded by hand"
 
 
-def _time(students: list[Student]) -> str:
+def _time(students: list[StudentMarks]) -> str:
     seconds = [student.seconds for student in students]
     slow = sorted(students, key=lambda student: -student.seconds)[:5]
     half = statistics.median(seconds)

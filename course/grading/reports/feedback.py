@@ -12,16 +12,16 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 
+from course.base import atomic
 from course.checks.core.rendering import SIGNS, WORDS
-from course.grading.pipeline import outcomes
 from course.grading.reports import marks
-from course.grading.reports.marks import MarksError, Question, Student
+from course.grading.reports.marks import MarksError, QuestionMarks, StudentMarks
 from course.grading.reports.pages import page, points
 
 NAME = "feedback.html"
 
 
-def write(root: Path, lab: str, only: tuple[str, ...] = ()) -> Iterator[tuple[Student, Path]]:
+def write(root: Path, lab: str, only: tuple[str, ...] = ()) -> Iterator[tuple[StudentMarks, Path]]:
     """Write classroom/feedback/<student>/<lab>/feedback.html for everybody whose work is graded.
 
     Args:
@@ -44,16 +44,16 @@ def write(root: Path, lab: str, only: tuple[str, ...] = ()) -> Iterator[tuple[St
         if not only or student.id in only:
             path = root / "classroom" / "feedback" / student.id / lab / NAME
             shutil.rmtree(path.parent, ignore_errors=True)  # pages of an earlier version
-            outcomes.write_whole(path, render(lab, student).encode("utf-8", "replace"))
+            atomic.write(path, render(lab, student))
             yield student, path
 
 
-def render(lab: str, student: Student) -> str:
+def render(lab: str, student: StudentMarks) -> str:
     """The page of one student."""
     return page(f"{lab}: {student.name}", _body(student))
 
 
-def _body(student: Student) -> Iterator[str]:
+def _body(student: StudentMarks) -> Iterator[str]:
     yield f"<p><strong>{points(student.score, student.points)}</strong>{_aside(student)}</p>"
     if student.waiting:
         many = "question waits" if student.waiting == 1 else "questions wait"
@@ -67,18 +67,18 @@ def _body(student: Student) -> Iterator[str]:
         yield from map(_section, questions)
 
 
-def _aside(student: Student) -> str:
+def _aside(student: StudentMarks) -> str:
     late = f", {student.penalty:g} taken off for being late" if student.penalty else ""
     when = f", handed in at {escape(student.handed_in)} UTC" if student.handed_in else ""
     return late + when
 
 
-def _notes(notebook: str, student: Student) -> Iterator[str]:
+def _notes(notebook: str, student: StudentMarks) -> Iterator[str]:
     if notebook in student.notes:
         yield "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in student.notes[notebook]) + "</ul>"
 
 
-def _section(question: Question) -> str:
+def _section(question: QuestionMarks) -> str:
     score = points(question.score, question.points)
     if question.waiting and not question.by_person:
         score = f"{question.points:g} points possible, a person will look"

@@ -6,18 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from course.grading.gradebook.database import Ledger
+from course.base.errors import UserError
+from course.grading.gradebook.database import Gradebook
 from course.grading.pipeline import outcomes
 from course.grading.pipeline.submission import Cell, Outcome
 from course.labs import notebooks, release, source
 
 
-class MarksError(Exception):
+class MarksError(UserError):
     """There is nothing to tell yet; the message says what to do first."""
 
 
 @dataclass
-class Question:
+class QuestionMarks:
     """One graded cell of one student.
 
     Attributes:
@@ -45,7 +46,7 @@ class Question:
 
 
 @dataclass
-class Student:
+class StudentMarks:
     """One student's lab.
 
     Attributes:
@@ -63,7 +64,7 @@ class Student:
     id: str
     name: str
     who: dict[str, str]
-    questions: list[Question] = field(default_factory=list)
+    questions: list[QuestionMarks] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     penalty: float = 0.0
@@ -87,13 +88,13 @@ class Student:
         return sum(question.waiting for question in self.questions)
 
 
-def gather(root: Path, lab: str) -> tuple[str, list[Student]]:
+def gather(root: Path, lab: str) -> tuple[str, list[StudentMarks]]:
     """The lab's full name, and all whose work is graded, by id.
 
     Raises:
         MarksError: nobody's work is graded yet.
         ReleaseError: there is no such lab.
-        LedgerError: the gradebook cannot be read.
+        GradebookError: the gradebook cannot be read.
     """
     folder = release.choose(root, [lab])[0]
     lab = folder.name
@@ -101,8 +102,8 @@ def gather(root: Path, lab: str) -> tuple[str, list[Student]]:
     if not found:
         raise MarksError(f"nothing of {lab} is graded yet; first: course grade {lab}")
     config = release.configuration(root).CourseDirectory
-    with Ledger(config.db_url, config.course_id) as book:
-        people, comments, rows = book.students(), book.comments(lab), book.standing(lab)
+    with Gradebook(config.db_url, config.course_id) as book:
+        people, comments, rows = book.students(), book.comments(lab), book.scores(lab)
     now = {(row["student"], row["notebook"], row["cell"]): row for row in rows}
     titles = headings(folder)
     return lab, [_student(outcome, people.get(outcome.student, {}), comments, now, titles) for outcome in found]
@@ -123,9 +124,11 @@ def headings(folder: Path) -> dict[tuple[str, str], str]:
     return found
 
 
-def _student(outcome: Outcome, who: dict[str, str], comments: dict, now: dict, titles: dict) -> Student:
+def _student(outcome: Outcome, who: dict[str, str], comments: dict, now: dict, titles: dict) -> StudentMarks:
     name = " ".join(part for part in (who.get("first_name"), who.get("last_name")) if part)
-    student = Student(outcome.student, name or outcome.student, who, seconds=outcome.seconds, trouble=outcome.trouble)
+    student = StudentMarks(
+        outcome.student, name or outcome.student, who, seconds=outcome.seconds, trouble=outcome.trouble
+    )
     student.notes = {"": outcome.notes} if outcome.notes else {}
     for book in outcome.notebooks:
         if book.problem:
@@ -147,9 +150,9 @@ def _student(outcome: Outcome, who: dict[str, str], comments: dict, now: dict, t
     return student
 
 
-def _question(notebook: str, cell: Cell, row: dict[str, Any], comment: str, titles: dict) -> Question:
+def _question(notebook: str, cell: Cell, row: dict[str, Any], comment: str, titles: dict) -> QuestionMarks:
     record = cell.result or {}
-    return Question(
+    return QuestionMarks(
         notebook,
         cell.grade_id,
         str(record.get("title") or titles.get((notebook, cell.grade_id)) or cell.grade_id),
