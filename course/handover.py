@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from course import flights
+from course.base.errors import UserError
 from course.checks.core.processes import Stopped, Worker, remove
 from course.checks.http import contracts
 from course.checks.model import probability_metrics
@@ -36,11 +37,11 @@ PASSED_OVER = (".", "_", "test_", "conftest.")
 _PREDICTOR = "course.sandboxed.predictor"
 
 
-class HandoverError(Exception):
+class HandoverError(UserError):
     """There is nothing to start from; the message says what to mend."""
 
 
-class NotUsable(Exception):
+class NotUsable(UserError):
     """What a student shipped cannot be built upon; the message says why, as half a sentence."""
 
 

@@ -46,7 +46,7 @@ def root_folder(context: click.Context) -> Path:
     here = Path.cwd()
     package = Path(__file__).resolve().parents[2]
     for folder in (here, *here.parents, package):
-        if (folder / "nbgrader_config.py").is_file() or (folder / "labs").is_dir():
+        if (folder / "nbgrader_config.py").is_file() or labs(folder):
             return folder
     raise click.ClickException("this is not the course's folder; go there, or name it: course --root FOLDER …")
 

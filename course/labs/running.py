@@ -13,14 +13,16 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
+from course.base.errors import UserError
+from course.base.names import find
+from course.base.threads import ONE_THREAD
 from course.labs import notebooks, source
 from course.labs.judgement import Judgement, judge
 
 CELL_TIMEOUT = 180  # seconds
-SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-class RunError(Exception):
+class RunError(UserError):
     """A notebook could not be run to its end; the message says where and why."""
 
 
@@ -69,7 +71,7 @@ def execute(notebook: NotebookNode, folder: Path, *, allow_errors: bool = False)
 def kernel_environment() -> dict[str, str]:
     """What a kernel's process finds in its environment: one thread, and no folder of shipped files but its own."""
     inherited = {key: value for key, value in os.environ.items() if key != "COURSE_SHIPPED"}
-    return {**inherited, **SINGLE_THREADED}
+    return {**inherited, **ONE_THREAD}
 
 
 def only_grade_cells(notebook: NotebookNode) -> NotebookNode:
@@ -124,7 +126,8 @@ def check(folder: Path, names: Iterable[str] = ()) -> list[Graded]:
         names: notebooks by name or number; all by default.
 
     Raises:
-        RunError: there is no such folder or notebook.
+        RunError: there is no such folder.
+        UnknownName: there is no such notebook.
         NotebookError: a notebook cannot be read.
     """
     found = []
@@ -139,19 +142,13 @@ def pick(folder: Path, names: Iterable[str] = ()) -> list[Path]:
     """The notebooks of a lab's folder by name or number ("03", "3", "03_test_it", a path); all by default.
 
     Raises:
-        RunError: there is no such folder or notebook.
+        RunError: there is no such folder.
+        UnknownName: there is no such notebook.
     """
     known = source.sources(folder) if folder.is_dir() else []
     if not known:
         raise RunError(f"there are no notebooks in {folder}; name a lab's folder, such as labs/01_python_model")
-    chosen = []
-    for name in names:
-        stem = Path(name).name.removesuffix(".ipynb")
-        match = [path for path in known if stem == path.stem or stem.zfill(2) == path.stem.split("_")[0]]
-        if not match:
-            raise RunError(f"there is no notebook {name!r} in {folder}; there are: {', '.join(p.stem for p in known)}")
-        chosen += match
-    return chosen or known
+    return [find(name, known, "notebook") for name in names] or known
 
 
 def clean_copy(lab: Path, target: Path) -> Path:

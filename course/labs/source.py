@@ -9,13 +9,13 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from course.base.names import LAB
 from course.labs import notebooks
 
 SOLUTION = ("BEGIN SOLUTION", "END SOLUTION")
 HIDDEN = ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS")
 MARK_SCHEME = ("BEGIN MARK SCHEME", "END MARK SCHEME")
 REGIONS = (SOLUTION, HIDDEN, MARK_SCHEME)
-LAB = re.compile(r"\d\d_[a-z0-9_]+")
 GENERATED = (
     ".ipynb_checkpoints",
     "__pycache__",

@@ -23,6 +23,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from course.base.errors import UserError
+from course.base.threads import ONE_THREAD
 from course.checks.core import processes
 from course.grading.sandbox import namespaces, policy
 from course.grading.sandbox.namespaces import View
@@ -43,8 +45,8 @@ WARM = (
     # what lab 02 takes a second to import, in both kernels and in workers. Not the client of Kubernetes, which lab 05
     # imports: it reads KUBECONFIG when it is imported, and here there is none.
     "skops.io",
-    *("course.flights", "course.shipping", "course.figures", "course.checks", "course.sandboxed.worker"),
-    *("course.grading.sandbox.entry_points", "course.grading.sandbox.launcher"),
+    *("course.flights", "course.shipping", "course.student.submit_magic", "course.figures", "course.checks"),
+    *("course.sandboxed.worker", "course.grading.sandbox.entry_points", "course.grading.sandbox.launcher"),
 )
 _MAX_REQUEST = 1 << 18
 _MAX_DESCRIPTORS = 16
@@ -53,7 +55,7 @@ _OBJECTS_MB = 110  # what the small objects of all that is imported take
 _MADV_COLLAPSE = 25
 
 
-class ZygoteError(RuntimeError):
+class ZygoteError(UserError):
     """The zygote could not be started or reached."""
 
 
@@ -67,9 +69,8 @@ class Zygote:
     def __init__(self, *, wait: bool = True) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="course-zygote-"))
         self.path = str(self.folder / "socket")
-        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        env = {**kept, **threads, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "MPLBACKEND": "agg"}
+        env = {**kept, **ONE_THREAD, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "MPLBACKEND": "agg"}
         env = policy.environment(env | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"})
         ready, done = os.pipe()
         command = [sys.executable, "-P", "-B", "-m", "course.grading.sandbox.zygote", self.path, str(done)]
