@@ -7,16 +7,15 @@ import io
 import json
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from html import escape
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from course.base import atomic
 from course.grading.progress import duration
-from course.grading.reports import marks
+from course.grading.reports import marks, pages
 from course.grading.reports.marks import QuestionMarks, StudentMarks
-from course.grading.reports.pages import page, table
+from course.grading.reports.pages import Table
 
 VERSION = 1
 TENTHS = 10
@@ -144,67 +143,53 @@ def _is_number(value: str) -> bool:
 
 def html(lab: str, students: list[StudentMarks]) -> str:
     """The report of a class as one page."""
-    return page(f"{lab}: the class", _body(students))
-
-
-def _body(students: list[StudentMarks]) -> Iterator[str]:
     shares = [student.score / student.points if student.points else 0.0 for student in students]
     scores = [student.score for student in students]
-    waiting = [(student, question) for student in students for question in student.questions if question.waiting]
-    yield (
-        f"<p>{len(students)} student{'s' * (len(students) != 1)}. Mean {statistics.mean(scores):.1f}, median "
-        f"{statistics.median(scores):.1f} of {max(student.points for student in students):g} points. "
-        f"{len(waiting)} question{'s' * (len(waiting) != 1)} wait for a person"
-        f"{'; scores may still change' if waiting else ''}.</p>"
+    seconds = [student.seconds for student in students]
+    bars = _bars(shares)
+    said = ", ".join(f"{bar['count']} with {bar['low']} to {bar['high']} %" for bar in bars if bar["count"])
+    return pages.render(
+        "class_report.html.j2",
+        f"{lab}: the class",
+        count=len(students),
+        mean=statistics.mean(scores),
+        median=statistics.median(scores),
+        worth=max(student.points for student in students),
+        bars=bars,
+        distribution=f"Students by share of the points: {said}.",
+        questions=_questions(students),
+        failures=_failures(students),
+        waiting=_waiting(students),
+        total_time=duration(sum(seconds)),
+        half_time=statistics.median(seconds),
+        slowest=_slowest(students),
+        scores=_scores(students),
     )
-    yield "<h2>Distribution</h2>"
-    yield _histogram(shares)
-    yield "<h2>Questions, the hardest first</h2>"
-    yield _questions(students)
-    yield "<h2>Commonest failures</h2>"
-    yield _failures(students)
-    yield "<h2>What waits for a person</h2>"
-    if waiting:
-        rows = [
-            (student.name, question.notebook, question.title, _why(student, question)) for student, question in waiting
-        ]
-        yield table(f"{len(rows)} to be looked at", ("Student", "Notebook", "Question", "Why"), rows)
-    else:
-        yield "<p>Nothing.</p>"
-    yield "<h2>Time that grading took</h2>"
-    yield _time(students)
-    yield "<h2>Everybody</h2>"
-    rows = [
-        (s.name, round(s.score, 2), s.points, s.waiting, s.penalty, s.handed_in)
-        for s in sorted(students, key=lambda student: student.name.casefold())
-    ]
-    yield table("Scores", ("Student", "Score", "of", "Waiting", "Late penalty", "Handed in (UTC)"), rows)
 
 
-def _histogram(shares: list[float]) -> str:
+def _bars(shares: list[float]) -> list[dict[str, float]]:
+    """How many students earned each tenth of the points, with the place of its bar in the picture."""
     counts = Counter(min(TENTHS - 1, max(0, int(share * TENTHS + 1e-9))) for share in shares)
     highest = max(counts.values(), default=1)
-    bars, words = [], []
-    for tenth in range(TENTHS):
-        low, high = 100 * tenth // TENTHS, 100 * (tenth + 1) // TENTHS
-        height, left = 120 * counts[tenth] / highest, 10 + 48 * tenth
-        bars.append(f'<rect x="{left}" y="{140 - height:.1f}" width="40" height="{height:.1f}"/>')
-        bars.append(f'<text x="{left + 20}" y="{134 - height:.1f}" text-anchor="middle">{counts[tenth] or ""}</text>')
-        bars.append(f'<text x="{left + 20}" y="156" text-anchor="middle">{low}–{high}</text>')
-        if counts[tenth]:
-            words.append(f"{counts[tenth]} with {low} to {high} %")
-    told = "Students by share of the points: " + ", ".join(words) + "."
-    picture = f'<svg viewBox="0 0 500 165" role="img" aria-label="{escape(told)}">{"".join(bars)}</svg>'
-    return f"<figure>{picture}<figcaption>{escape(told)}</figcaption></figure>"
+    return [
+        {
+            "low": 100 * tenth // TENTHS,
+            "high": 100 * (tenth + 1) // TENTHS,
+            "count": counts[tenth],
+            "height": 120 * counts[tenth] / highest,
+            "left": 10 + 48 * tenth,
+        }
+        for tenth in range(TENTHS)
+    ]
 
 
-def _questions(students: list[StudentMarks]) -> str:
-    found: dict[tuple[str, str], list[QuestionMarks]] = {}
+def _questions(students: list[StudentMarks]) -> Table:
+    by_question: dict[tuple[str, str], list[QuestionMarks]] = {}
     for student in students:
         for question in student.questions:
-            found.setdefault((question.notebook, question.grade_id), []).append(question)
+            by_question.setdefault((question.notebook, question.grade_id), []).append(question)
     rows = []
-    for (notebook, _), asked in found.items():
+    for (notebook, _), asked in by_question.items():
         done = [question for question in asked if not question.waiting]
         share = statistics.mean(q.score / q.points if q.points else 0.0 for q in done) if done else 0.0
         full = sum(q.score >= q.points for q in done)
@@ -212,26 +197,36 @@ def _questions(students: list[StudentMarks]) -> str:
         mean = f"{100 * share:.0f} %" if done else "waits"
         rows.append((share if done else 2.0, (title, notebook, mean, full, len(done), len(asked) - len(done))))
     headers = ("Question", "Notebook", "Mean share", "Full points", "Graded", "Waiting")
-    return table("How the class did in each question", headers, [row for _, row in sorted(rows, key=lambda r: r[0])])
+    rows.sort(key=lambda row: row[0])
+    return Table("How the class did in each question", headers, [row for _, row in rows])
 
 
-def _failures(students: list[StudentMarks]) -> str:
+def _failures(students: list[StudentMarks]) -> Table:
     counts: Counter[tuple[str, str]] = Counter()
     messages: dict[tuple[str, str], Counter[str]] = {}
     for student in students:
         for question in student.questions:
             for check in question.checks:
                 if check.get("outcome") == "fail":
-                    key = (question.title, str(check.get("title")))
-                    counts[key] += 1
-                    messages.setdefault(key, Counter())[str(check.get("reason") or check.get("hint") or "")[:200]] += 1
+                    name = (question.title, str(check.get("title")))
+                    counts[name] += 1
+                    message = str(check.get("reason") or check.get("hint") or "")[:200]
+                    messages.setdefault(name, Counter())[message] += 1
     rows = []
-    for key, count in counts.most_common(COMMONEST):
-        text, times = messages[key].most_common(1)[0]
-        rows.append((*key, count, f"{text} ({times}×)" if text else ""))
-    if not rows:
-        return "<p>No check failed.</p>"
-    return table("Checks that failed most often", ("Question", "Check", "Students", "Commonest message"), rows)
+    for name, count in counts.most_common(COMMONEST):
+        text, times = messages[name].most_common(1)[0]
+        rows.append((*name, count, f"{text} ({times}×)" if text else ""))
+    return Table("Checks that failed most often", ("Question", "Check", "Students", "Commonest message"), rows)
+
+
+def _waiting(students: list[StudentMarks]) -> Table:
+    rows = [
+        (student.name, question.notebook, question.title, _why(student, question))
+        for student in students
+        for question in student.questions
+        if question.waiting
+    ]
+    return Table(f"{len(rows)} to be looked at", ("Student", "Notebook", "Question", "Why"), rows)
 
 
 def _why(student: StudentMarks, question: QuestionMarks) -> str:
@@ -243,9 +238,14 @@ def _why(student: StudentMarks, question: QuestionMarks) -> str:
     return "what a person judged has changed" if question.by_person else question.text or "to be graded by hand"
 
 
-def _time(students: list[StudentMarks]) -> str:
-    seconds = [student.seconds for student in students]
+def _slowest(students: list[StudentMarks]) -> Table:
     slow = sorted(students, key=lambda student: -student.seconds)[:5]
-    half = statistics.median(seconds)
-    told = f"<p>{duration(sum(seconds))} in all, half of the class in less than {half:.1f} s each.</p>"
-    return told + table("Who took longest", ("Student", "Seconds"), [(s.name, round(s.seconds, 1)) for s in slow])
+    return Table("Who took longest", ("Student", "Seconds"), [(s.name, round(s.seconds, 1)) for s in slow])
+
+
+def _scores(students: list[StudentMarks]) -> Table:
+    rows = [
+        (s.name, round(s.score, 2), s.points, s.waiting, s.penalty, s.handed_in)
+        for s in sorted(students, key=lambda student: student.name.casefold())
+    ]
+    return Table("Scores", ("Student", "Score", "of", "Waiting", "Late penalty", "Handed in (UTC)"), rows)

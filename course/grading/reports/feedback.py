@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from html import escape
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from course.base import atomic
 from course.checks.core.rendering import SIGNS, WORDS
-from course.grading.reports import marks
+from course.grading.reports import marks, pages
 from course.grading.reports.marks import MarksError, QuestionMarks, StudentMarks
-from course.grading.reports.pages import page, points
 
 NAME = "feedback.html"
 
@@ -50,58 +49,44 @@ def write(root: Path, lab: str, only: tuple[str, ...] = ()) -> Iterator[tuple[St
 
 def render(lab: str, student: StudentMarks) -> str:
     """The page of one student."""
-    return page(f"{lab}: {student.name}", _body(student))
+    notebooks = [
+        (notebook, [_question(question) for question in questions])
+        for notebook, questions in groupby(student.questions, key=lambda question: question.notebook)
+    ]
+    return pages.render("feedback.html.j2", f"{lab}: {student.name}", student=student, notebooks=notebooks)
 
 
-def _body(student: StudentMarks) -> Iterator[str]:
-    yield f"<p><strong>{points(student.score, student.points)}</strong>{_aside(student)}</p>"
-    if student.waiting:
-        many = "question waits" if student.waiting == 1 else "questions wait"
-        yield f"<p>{student.waiting} {many} for a person to look at; the points may still change.</p>"
-    yield from _notes("", student)
-    for notebook, questions in groupby(student.questions, key=lambda question: question.notebook):
-        yield f"<h2>{escape(notebook)}</h2>"
-        if notebook in student.problems:
-            yield f"<p>{escape(student.problems[notebook])}</p>"
-        yield from _notes(notebook, student)
-        yield from map(_section, questions)
-
-
-def _aside(student: StudentMarks) -> str:
-    late = f", {student.penalty:g} taken off for being late" if student.penalty else ""
-    when = f", handed in at {escape(student.handed_in)} UTC" if student.handed_in else ""
-    return late + when
-
-
-def _notes(notebook: str, student: StudentMarks) -> Iterator[str]:
-    if notebook in student.notes:
-        yield "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in student.notes[notebook]) + "</ul>"
-
-
-def _section(question: QuestionMarks) -> str:
-    score = points(question.score, question.points)
+def _question(question: QuestionMarks) -> dict[str, Any]:
+    """What a student reads of a question."""
+    score = pages.points(question.score, question.points)
     if question.waiting and not question.by_person:
         score = f"{question.points:g} points possible, a person will look"
     elif question.extra:
         score += f", {question.extra:g} of them extra"
-    lines = "".join(map(_check, question.checks))
-    body = f'<ul class="checks">{lines}</ul>' if lines else ""
-    if question.text and not question.waiting and not question.by_person and not body:
-        body = f"<p>{escape(question.text)}</p>"
-    if question.comment:
-        body += f"<p>A person wrote:</p><blockquote>{escape(question.comment)}</blockquote>"
-    return f'<section class="question"><h3>{escape(question.title)} · {score}</h3>{body}</section>'
+    judged = not question.waiting and not question.by_person
+    return {
+        "title": question.title,
+        "score": score,
+        "checks": [_check(check) for check in question.checks],
+        "text": question.text if judged else "",
+        "comment": question.comment,
+    }
 
 
-def _check(check: dict) -> str:
+def _check(check: dict[str, Any]) -> dict[str, Any]:
+    """What a student reads of a check: of a hidden one that failed, nothing but its title and its hint."""
     outcome = str(check.get("outcome"))
-    worth = f" ({check.get('points', 0):g} / {check['worth']:g})" if check.get("worth") else ""
-    hidden = " <em>(hidden)</em>" if check.get("hidden") else ""
     shown = ("hint",) if check.get("hidden") and outcome == "fail" else ("reason", "expected", "actual", "hint")
     labels = {"reason": "", "expected": "expected: ", "actual": "got: ", "hint": "hint: "}
     texts = {name: str(check[name]) for name in shown if check.get(name)}
     if texts.get("actual", "").startswith("at: "):  # the line of code that failed
         labels["actual"] = ""
-    more = "".join(f'<div class="more">{labels[name]}{escape(text)}</div>' for name, text in texts.items())
-    sign = f"{SIGNS.get(outcome, '?')} {WORDS.get(outcome, outcome)}"
-    return f"<li><strong>{sign}</strong>: {escape(str(check.get('title', '')))}{hidden}{worth}{more}</li>"
+    return {
+        "sign": SIGNS.get(outcome, "?"),
+        "word": WORDS.get(outcome, outcome),
+        "title": str(check.get("title", "")),
+        "hidden": bool(check.get("hidden")),
+        "points": check.get("points") or 0,
+        "worth": check.get("worth") or 0,
+        "details": [(labels[name], text) for name, text in texts.items()],
+    }
