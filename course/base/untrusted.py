@@ -27,7 +27,7 @@ class Reason(enum.Enum):
     UNREADABLE = "it cannot be read"
 
 
-class Refused(Exception):
+class FileRefused(Exception):
     """A file is not read.
 
     Attributes:
@@ -45,7 +45,7 @@ def open_file(path: Path) -> BinaryIO:
     """Open an ordinary file for reading; the folders above it are trusted.
 
     Raises:
-        Refused: it is not there, is a link or a special file, or cannot be opened.
+        FileRefused: it is not there, is a link or a special file, or cannot be opened.
     """
     with _reasons():
         return _open(path, None)
@@ -55,7 +55,7 @@ def read_file(path: Path, max_bytes: int) -> bytes:
     """The bytes of an ordinary file; the folders above it are trusted.
 
     Raises:
-        Refused: see :func:`open_file`; also when it is larger than `max_bytes`.
+        FileRefused: see :func:`open_file`; also when it is larger than `max_bytes`.
     """
     with open_file(path) as file:
         return _read(file, max_bytes)
@@ -71,7 +71,7 @@ def read_below(folder: Path, name: str, max_bytes: int) -> bytes:
 
     Raises:
         ValueError: `name` leads out of the folder.
-        Refused: see :func:`read_file`.
+        FileRefused: see :func:`read_file`.
     """
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts:
@@ -105,22 +105,22 @@ def kind(mode: int) -> str:
 def _open(path: Path | str, folder: int | None) -> BinaryIO:
     before = os.stat(path, dir_fd=folder, follow_symlinks=False)
     if not stat.S_ISREG(before.st_mode):
-        raise Refused(Reason.NOT_ORDINARY, kind(before.st_mode))
+        raise FileRefused(Reason.NOT_ORDINARY, kind(before.st_mode))
     descriptor = os.open(path, _ORDINARY, dir_fd=folder)
     now = os.fstat(descriptor)
     if not stat.S_ISREG(now.st_mode) or not os.path.samestat(before, now):
         os.close(descriptor)
-        raise Refused(Reason.CHANGED)
+        raise FileRefused(Reason.CHANGED)
     return os.fdopen(descriptor, "rb")
 
 
 def _read(file: BinaryIO, max_bytes: int) -> bytes:
     size = os.fstat(file.fileno()).st_size
     if size > max_bytes:
-        raise Refused(Reason.TOO_LARGE, size=size)
+        raise FileRefused(Reason.TOO_LARGE, size=size)
     data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise Refused(Reason.CHANGED)
+        raise FileRefused(Reason.CHANGED)
     return data
 
 
@@ -130,6 +130,6 @@ def _reasons() -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
-        raise Refused(Reason.MISSING) from None
+        raise FileRefused(Reason.MISSING) from None
     except (OSError, ValueError) as error:  # a name that holds a zero byte is a ValueError
-        raise Refused(Reason.UNREADABLE, getattr(error, "strerror", None) or str(error)) from None
+        raise FileRefused(Reason.UNREADABLE, getattr(error, "strerror", None) or str(error)) from None

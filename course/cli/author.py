@@ -21,18 +21,19 @@ def normalise(files: tuple[Path, ...], only_check: bool) -> None:
     Example:
       course normalise solutions/01_python_model/*.ipynb
     """
-    from course.labs import notebooks
+    from course.labs import notebooks, source
 
     differ = 0
     for path in files:
-        lines = notebooks.difference(path)
+        wanted = source.with_points(notebooks.read(path), path.resolve().parent)
+        lines = notebooks.difference(path, wanted)
         if not lines:
             continue
         differ += 1
         if only_check:
             click.echo(f"{path} is not in normal form; run: course normalise {path}\n" + "\n".join(lines))
         else:
-            notebooks.write(notebooks.read(path), path)
+            notebooks.write(wanted, path)
             click.echo(f"normalised {path}")
     sys.exit(1 if only_check and differ else 0)
 

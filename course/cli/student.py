@@ -119,7 +119,7 @@ def completion(shell: str) -> None:
 
 
 def _hidden_points(cell) -> float:
-    return float((cell.judgement.result or {}).get("hidden_points", 0))
+    return cell.judgement.result.hidden_points if cell.judgement.result is not None else 0
 
 
 def _visible_earned(cell) -> bool:
@@ -143,7 +143,7 @@ def _check_record(folder: Path, graded: list) -> dict:
             "grade_id": cell.grade_id,
             "score": cell.judgement.score,
             "points": cell.judgement.points,
-            "result": cell.judgement.result,
+            "result": cell.judgement.result and cell.judgement.result.to_dict(),
         }
         for cell in graded
     ]

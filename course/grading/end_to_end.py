@@ -113,7 +113,7 @@ def run(root: Path, workplace: Path, labs: list[str] | None = None) -> Iterator[
             new = [one for one in after if before.get(one.name) != one.digest]
             before = {one.name: one.digest for one in after}
             graded = running.judged(done, path.name)
-            yield NotebookRun(lab.name, path, _title(notebook), seconds, graded, new, _start(done))
+            yield NotebookRun(lab.name, path, _title(notebook), seconds, graded, new, start(done))
 
 
 def artifacts(shipped: Path) -> list[ShippedArtifact]:
@@ -193,11 +193,11 @@ def _shown(run: NotebookRun) -> dict[str, Any]:
 
 
 def _question(cell: Graded) -> dict[str, Any]:
-    judgement, record = cell.judgement, cell.judgement.result or {}
+    judgement, result = cell.judgement, cell.judgement.result
     return {
-        "title": str(record.get("title", cell.grade_id)),
+        "title": result.title if result else cell.grade_id,
         "earned": "not graded here" if judgement.score is None else points(judgement.score, judgement.points),
-        "checks": [(str(check["outcome"]), str(check["title"])) for check in record.get("checks", [])],
+        "checks": [(check.word, check.title) for check in result.checks] if result else [],
     }
 
 
@@ -210,7 +210,8 @@ def _title(notebook: NotebookNode) -> str:
     return next((line.lstrip("# ") for line in lines if line.startswith("# ")), "")
 
 
-def _start(notebook: NotebookNode) -> str:
+def start(notebook: NotebookNode) -> str:
+    """The sentence in which an executed notebook says what it starts from; empty where it says nothing."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             for line in str(output.get("text", "")).splitlines():

@@ -5,6 +5,7 @@ Nothing is run: each question's result stands in the output of its grade cell. N
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from course.base.blanks import NO_ANSWER
 from course.student import handing_in, receipts, saved_notebooks
 
 MIME = "application/vnd.course.result+json"
-WORTH = re.compile(r"\.check\(\s*(?:points\s*=\s*)?(\d+(?:\.\d+)?)")  # of the checks in a cell
+WORTH = re.compile(r"\.check\(\s*(?:points\s*=\s*)?(\d+(?:\.\d+)?)")  # of the checks of a question
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def of(lab: Path) -> LabStatus:
         UnreadableNotebook: a notebook cannot be read.
     """
     cells = {path.stem: saved_notebooks.cells(path) for path in sorted(lab.glob("*.ipynb"))}
-    notebooks = {name: _questions(found) for name, found in cells.items()}
+    notebooks = {name: _questions(found, lab / "checks") for name, found in cells.items()}
     titles = {name: next(saved_notebooks.headings(found), name) for name, found in cells.items()}
     receipt = handing_in.latest(lab)
     changed = handing_in.changed_since(lab, receipt) if receipt else []
@@ -165,13 +166,16 @@ def _others(sums: dict[str, float]) -> str:
     return f" (and {', '.join(parts)})" if parts else ""
 
 
-def _questions(cells: list[dict[str, Any]]) -> list[QuestionStatus]:
+def _questions(cells: list[dict[str, Any]], checks: Path) -> list[QuestionStatus]:
     found, heading = [], ""
     for cell in cells:
         source = saved_notebooks.source(cell)
         *_, heading = heading, *saved_notebooks.headings([cell])
         marks = (cell.get("metadata") or {}).get("nbgrader") or {}
         if marks.get("grade") or marks.get("task"):
+            if cell.get("cell_type") == "code":
+                with contextlib.suppress(OSError):  # what the question is called, and worth, before it was run
+                    source = (checks / f"{marks.get('grade_id')}.py").read_text(encoding="utf-8", errors="replace")
             found.append(_question(cell, marks, source, heading))
     return found
 

@@ -14,7 +14,7 @@ import pytest
 
 from course.base import atomic, names, timestamps, untrusted
 from course.base.errors import UserError
-from course.base.untrusted import Reason, Refused
+from course.base.untrusted import FileRefused, Reason
 
 # -- replaced as a whole -----------------------------------------------------------------------------------------------
 
@@ -90,8 +90,8 @@ def hostile(tmp_path):
     return tmp_path
 
 
-def refusal(function, *arguments) -> Refused:
-    with pytest.raises(Refused) as caught:
+def refusal(function, *arguments) -> FileRefused:
+    with pytest.raises(FileRefused) as caught:
         function(*arguments)
     return caught.value
 

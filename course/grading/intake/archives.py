@@ -100,7 +100,7 @@ def _open(path: Path, place: Path) -> BinaryIO:
     """Open an ordinary file of a submission, which messages call `place`."""
     try:
         return untrusted.open_file(path)
-    except untrusted.Refused as refused:
+    except untrusted.FileRefused as refused:
         ordinary = refused.reason in (untrusted.Reason.MISSING, untrusted.Reason.UNREADABLE)
         if ordinary or refused.detail == "a link":
             raise SubmissionError(f"{place} is a link or cannot be read; submit ordinary files") from None

@@ -80,7 +80,7 @@ def compare(folder: Path, lab: str | None) -> tuple[Receipt | None, list[str]]:
     """
     try:
         receipt = receipts.read(untrusted.read_file(folder / receipts.FILE, receipts.MAX_BYTES))
-    except untrusted.Refused as refused:
+    except untrusted.FileRefused as refused:
         if refused.reason is untrusted.Reason.TOO_LARGE:
             return None, ["the receipt cannot be read (it is too large)"]
         return None, []

@@ -47,7 +47,7 @@ def handed_in(folder: Path) -> Submitted:
                 return Submitted(files, "", tuple(notes))
             try:
                 data = untrusted.read_file(path, MAX_BYTES - total)
-            except untrusted.Refused:
+            except untrusted.FileRefused:
                 notes.append(f"{shown} is a link, no ordinary file or too large; it was left out")
             else:
                 files[shown] = data

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from course.base import atomic
+from course.checks.core.result import Outcome
 from course.grading.progress import duration
 from course.grading.reports import marks, pages
 from course.grading.reports.marks import QuestionMarks, StudentMarks
@@ -207,11 +208,10 @@ def _failures(students: list[StudentMarks]) -> Table:
     for student in students:
         for question in student.questions:
             for check in question.checks:
-                if check.get("outcome") == "fail":
-                    name = (question.title, str(check.get("title")))
+                if check.outcome is Outcome.FAIL:
+                    name = (question.title, check.title)
                     counts[name] += 1
-                    message = str(check.get("reason") or check.get("hint") or "")[:200]
-                    messages.setdefault(name, Counter())[message] += 1
+                    messages.setdefault(name, Counter())[(check.reason or check.hint or "")[:200]] += 1
     rows = []
     for name, count in counts.most_common(COMMONEST):
         text, times = messages[name].most_common(1)[0]
@@ -232,9 +232,9 @@ def _waiting(students: list[StudentMarks]) -> Table:
 def _why(student: StudentMarks, question: QuestionMarks) -> str:
     if student.trouble:
         return student.trouble
-    broken = [c for c in question.checks if c.get("outcome") in ("error", "ungraded")]
+    broken = [c for c in question.checks if c.outcome in (Outcome.ERROR, Outcome.UNGRADED)]
     if broken:
-        return "; ".join(f"{c.get('title')}: {c.get('reason', '')} {c.get('actual', '')}".strip() for c in broken)
+        return "; ".join(f"{c.title}: {c.reason or ''} {c.actual or ''}".strip() for c in broken)
     return "what a person judged has changed" if question.by_person else question.text or "to be graded by hand"
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from course.base import atomic
-from course.checks.core.rendering import SIGNS, WORDS
+from course.checks.core.result import CheckRecord, Outcome
 from course.grading.reports import marks, pages
 from course.grading.reports.marks import MarksError, QuestionMarks, StudentMarks
 
@@ -67,26 +68,14 @@ def _question(question: QuestionMarks) -> dict[str, Any]:
     return {
         "title": question.title,
         "score": score,
-        "checks": [_check(check) for check in question.checks],
+        "checks": [_shown(check) for check in question.checks],
         "text": question.text if judged else "",
         "comment": question.comment,
     }
 
 
-def _check(check: dict[str, Any]) -> dict[str, Any]:
+def _shown(check: CheckRecord) -> CheckRecord:
     """What a student reads of a check: of a hidden one that failed, nothing but its title and its hint."""
-    outcome = str(check.get("outcome"))
-    shown = ("hint",) if check.get("hidden") and outcome == "fail" else ("reason", "expected", "actual", "hint")
-    labels = {"reason": "", "expected": "expected: ", "actual": "got: ", "hint": "hint: "}
-    texts = {name: str(check[name]) for name in shown if check.get(name)}
-    if texts.get("actual", "").startswith("at: "):  # the line of code that failed
-        labels["actual"] = ""
-    return {
-        "sign": SIGNS.get(outcome, "?"),
-        "word": WORDS.get(outcome, outcome),
-        "title": str(check.get("title", "")),
-        "hidden": bool(check.get("hidden")),
-        "points": check.get("points") or 0,
-        "worth": check.get("worth") or 0,
-        "details": [(labels[name], text) for name, text in texts.items()],
-    }
+    if check.hidden and check.outcome is Outcome.FAIL:
+        return replace(check, reason=None, expected=None, actual=None)
+    return check
