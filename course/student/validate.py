@@ -26,7 +26,7 @@ WIDTH = 80  # nbgrader cuts longer lines off
 NOT_SOLVED = "A cell above is not solved yet"
 
 
-class ValidateApart(NbGraderPreprocessor):
+class ExecuteForValidation(NbGraderPreprocessor):
     """Run a notebook as grading does and have nbgrader's Validator say which checks did not pass, and why."""
 
     cell_s = Float(runner.CELL_S, help="The longest time of one cell, in seconds.").tag(config=True)
