@@ -1,6 +1,7 @@
 """Opens files that somebody else wrote, and who may mean harm: ordinary files only, no link, no device, sizes capped.
 
-A pipe does not block, a device is not touched, and a file that is exchanged while it is being opened is refused.
+A pipe does not block, and a device is not touched. A file that a writer replaces as a whole meanwhile is read as
+it was, or as it is now.
 """
 
 from __future__ import annotations
@@ -103,12 +104,11 @@ def kind(mode: int) -> str:
 
 
 def _open(path: Path | str, folder: int | None) -> BinaryIO:
-    before = os.stat(path, dir_fd=folder, follow_symlinks=False)
-    if not stat.S_ISREG(before.st_mode):
-        raise FileRefused(Reason.NOT_ORDINARY, kind(before.st_mode))
+    mode = os.stat(path, dir_fd=folder, follow_symlinks=False).st_mode
+    if not stat.S_ISREG(mode):  # a device may do something when it is opened
+        raise FileRefused(Reason.NOT_ORDINARY, kind(mode))
     descriptor = os.open(path, _ORDINARY, dir_fd=folder)
-    now = os.fstat(descriptor)
-    if not stat.S_ISREG(now.st_mode) or not os.path.samestat(before, now):
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise FileRefused(Reason.CHANGED)
     return os.fdopen(descriptor, "rb")

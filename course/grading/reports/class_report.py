@@ -62,14 +62,16 @@ def record(lab: str, students: list[StudentMarks]) -> dict[str, Any]:
             "handed_in": student.handed_in,
             "seconds": round(student.seconds, 3),
             "trouble": student.trouble,
-            "questions": [
-                {name: value for name, value in vars(question).items() if name not in ("text", "comment")}
-                for question in student.questions
-            ],
+            "questions": [_question_record(question) for question in student.questions],
         }
         for student in students
     ]
     return {"version": VERSION, "lab": lab, "students": people}
+
+
+def _question_record(question: QuestionMarks) -> dict[str, Any]:
+    plain = {name: value for name, value in vars(question).items() if name not in ("text", "comment")}
+    return {**plain, "checks": [check.to_dict() for check in question.checks]}
 
 
 def grades(students: list[StudentMarks]) -> str:
