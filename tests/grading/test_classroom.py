@@ -111,10 +111,10 @@ def test_only_a_changed_submission_is_graded_again(class_root):
 
 def test_everybody_is_graded_again_when_the_tests_change(class_root):
     run(class_root)
-    path = class_root / "solutions" / LAB / "01_answer.ipynb"
+    path = class_root / "solutions" / LAB / "checks" / "01-1-sum.py"
     text = path.read_text()
     assert "BEGIN HIDDEN TESTS" in text
-    path.write_text(text.replace("### BEGIN HIDDEN TESTS", "### BEGIN HIDDEN TESTS\\n# stricter now"))
+    path.write_text(text.replace("### BEGIN HIDDEN TESTS", "### BEGIN HIDDEN TESTS\n# stricter now"))
     assert len(run(class_root).graded) == 4
 
 
