@@ -40,7 +40,7 @@ def class_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for student in ("ada", "bob", "cyd", "dee"):
         submissions.submit(root, root / "solutions" / "01_tiny", lab="01_tiny", student=student)
     release.register(root, ["01_tiny"])
-    with database.Ledger(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
+    with database.Gradebook(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
         book.set_source("01_tiny", assignment.of_sources(root / "solutions" / "01_tiny"))
     return root
 

@@ -49,10 +49,10 @@ def gradebook(root):
 
 def autograde(root, lab=LAB):
     """Grade everybody; one entry a student, by name."""
-    with worker_pool.Crew(1) as workers:
+    with worker_pool.WorkerPool(1) as workers:
         summary = classroom.grade(root, lab, workers, classroom.Options(quiet=True))
     assert not summary.trouble
-    return [SimpleNamespace(student=student, **row) for student, row in summary.standing.items()]
+    return [SimpleNamespace(student=student, **row) for student, row in summary.scores.items()]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from course.base.names import UnknownName
 from course.labs import notebooks, release, running
 
 pytestmark = pytest.mark.timeout(300)  # kernels start
@@ -47,7 +48,7 @@ def test_notebooks_are_picked_by_name_number_or_path(course_root):
     for name in ("2", "02", "02_module", "02_module.ipynb", str(lab / "02_module.ipynb")):
         assert [path.name for path in running.pick(lab, [name])] == ["02_module.ipynb"]
     assert len(running.pick(lab)) == 2
-    with pytest.raises(running.RunError, match="there are: 01_answer, 02_module"):
+    with pytest.raises(UnknownName, match="there are: 01_answer, 02_module"):
         running.pick(lab, ["9"])
     with pytest.raises(running.RunError, match="no notebooks in"):
         running.pick(lab / "shipped")

@@ -33,7 +33,7 @@ class RestoreCells(NbGraderPreprocessor):
         return restored, resources
 
 
-class ExecuteApart(NbGraderPreprocessor):
+class ExecuteInSandbox(NbGraderPreprocessor):
     """Run student cells in a sandbox and questions in a trusted process; takes the place of Execute."""
 
     cell_s = Float(Settings.cell_s, help="The longest time of one student cell, in seconds.").tag(config=True)

