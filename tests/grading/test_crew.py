@@ -134,13 +134,13 @@ def runs(pid):
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     script = """
 import os, time
-from course.grading import crew, key
+from course.grading.pipeline import assignment, worker_pool
 from course.grading.pipeline.submission import Work
 def grade(work):
     print(os.getpid(), flush=True)
     time.sleep(100)
-with crew.Crew(2, grade=grade, warm=False) as them:
-    list(them.outcomes([Work("a", {}, key.Key("l", ())), Work("b", {}, key.Key("l", ()))]))
+with worker_pool.Crew(2, grade=grade, warm=False) as them:
+    list(them.outcomes([Work("a", {}, assignment.Key("l", ())), Work("b", {}, assignment.Key("l", ()))]))
 """
     parent = subprocess.Popen([sys.executable, "-W", "ignore", "-c", script], stdout=subprocess.PIPE, text=True)
     workers = [int(parent.stdout.readline()) for _ in range(2)]

@@ -284,7 +284,7 @@ def test_a_conda_environment_gets_the_lock_and_the_course_and_keeps_what_it_has(
     assert done.returncode == 0, done.stderr
     assert (Path(own) / "solver-1.0.dist-info").exists()
     assert not (clone / ".venv").exists()
-    examine = "from course import doctor; print(doctor.examine(doctor.CHECKS['packages']))"
+    examine = "from course.student import doctor; print(doctor.examine(doctor.CHECKS['packages']))"
     found = subprocess.run([conda / "bin" / "python", "-c", examine], cwd=tmp_path, capture_output=True, text=True)
     assert "outcome='pass'" in found.stdout
 

@@ -98,12 +98,6 @@ def shipped(tmp_path, monkeypatch):
     close_all()
 
 
-@pytest.fixture(scope="module")
-def warm():
-    with zygote.Zygote() as made:
-        yield made
-
-
 def close_all() -> None:
     while services._pool:
         services._pool.popitem()[1].talk.close()
@@ -335,7 +329,7 @@ def test_a_request_cannot_smuggle_headers():
 GRADER = """
     import os, sys, time
     os.environ["COURSE_SHIPPED"] = sys.argv[1]
-    from course.checks import services
+    from course.checks.http import services
     api = services.service("wsgi:app", server="gunicorn")
     api.get("/health")
     print(*[running.talk.process.pid for running in services._pool.values()], flush=True)

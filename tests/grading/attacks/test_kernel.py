@@ -40,12 +40,12 @@ class Cheat(ast.NodeTransformer):
 get_ipython().ast_transformers.append(Cheat())""",
     "a hook that runs before each cell patches the checks": """
 def cheat(info):
-    from course.checks import question
+    from course.checks.core import question
     question._Check.run = lambda self: (self.record(question.Outcome.PASS), None)
 get_ipython().events.register('pre_run_cell', cheat)""",
     "a hook that runs after each cell forges the record": """
 def cheat(result):
-    from course.checks import question
+    from course.checks.core import question
     question.Result.score = property(lambda self: 4)
 get_ipython().events.register('post_run_cell', cheat)
 import course.checks.core.question as q
