@@ -19,10 +19,14 @@ import subprocess
 import sys
 import sysconfig
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from course.grading.sandbox.zygote import Zygote
 
 LONG_S = 900  # a test that allows itself more seconds than this is one of the longest
 # rings that are part of another folder, by how their paths begin; every other ring is a folder of tests/
@@ -197,6 +201,15 @@ def ring_of(nodeid: str) -> str:
 def postgresql_programs() -> Path:
     """The folder with PostgreSQL's server programs."""
     return _postgresql()
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Zygote]:
+    """A zygote for all tests of this process; it takes seconds to start."""
+    from course.grading.sandbox import zygote
+
+    with zygote.Zygote() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from course.checks.core import processes
 from course.grading.sandbox import launcher, policy, zygote
-
-
-@pytest.fixture(scope="session")
-def warm() -> Iterator[zygote.Zygote]:
-    """A zygote for all tests of this process; it takes seconds to start."""
-    with zygote.Zygote() as made:
-        yield made
 
 
 @pytest.fixture

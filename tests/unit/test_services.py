@@ -145,6 +145,7 @@ def test_a_service_is_asked_over_http(shipped, server):
 
 
 @both
+@pytest.mark.timed("the answer comes before the slow client, which takes four seconds, is done")
 def test_many_slow_and_broken_clients_are_served_beside_each_other(shipped, server):
     ship(shipped, "wsgi.py", SMALL)
     api = service("wsgi:app", server=server)
