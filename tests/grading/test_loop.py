@@ -216,14 +216,12 @@ def _validate(path):
 
 
 def _real_labs():
-    """All labs; all but the first are exhaustive, and some need more than this machine may have."""
+    """All labs; some need more than this machine may have."""
     needs = {"04_docker": [pytest.mark.engine], "05_k8s": [pytest.mark.cluster]}
-    return [
-        pytest.param(folder.name, marks=[*needs.get(folder.name, []), *([pytest.mark.exhaustive] if number else [])])
-        for number, folder in enumerate(source.labs(REPOSITORY))
-    ]
+    return [pytest.param(folder.name, marks=needs.get(folder.name, [])) for folder in source.labs(REPOSITORY)]
 
 
+@pytest.mark.sampled
 @pytest.mark.timeout(1800)  # students take a whole lab
 @pytest.mark.parametrize("lab", _real_labs())
 def test_a_class_takes_a_real_lab(course_root, lab, autograde):
