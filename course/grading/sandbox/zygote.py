@@ -1,6 +1,6 @@
 """Warm processes: one process that has imported the course's libraries forks kernels and workers from itself.
 
-The zygote runs no student code. Each fork enters a sandbox of its own (or none, for the trusted kernel) before it
+The zygote runs no student code. Each fork enters a sandbox of its own (or none, for the examiner) before it
 does anything else. A request comes over a Unix socket with a path, as JSON and file descriptors; the sender keeps one
 end of a control socket, and when that closes, all that the request started is killed.
 """
