@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ PARTS = {"tests/grading/attacks/": "attacks", "tests/labs/test_walk.py": "walk"}
 # More threads than cores makes small models many times slower, and the tests already use every core.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+# Hypothesis fails an example that takes more than 0.2 s, which any does while others use the processors.
+hypothesis.settings.register_profile("course", deadline=None)
+hypothesis.settings.load_profile("course")
 # The course's own Python, git and make, never the settings of whoever runs the tests or of the make that runs them.
 for _variable in [
     name for name in os.environ if name.startswith(("MAKE", "MFLAGS", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX"))
