@@ -138,7 +138,7 @@ from course.grading.pipeline import assignment, worker_pool
 from course.grading.pipeline.submission import Work
 def grade(work):
     print(os.getpid(), flush=True)
-    time.sleep(100)
+    time.sleep(1000)
 with worker_pool.WorkerPool(2, grade=grade, warm=False) as them:
     list(them.outcomes([Work("a", {}, assignment.Key("l", ())), Work("b", {}, assignment.Key("l", ()))]))
 """
@@ -147,10 +147,8 @@ with worker_pool.WorkerPool(2, grade=grade, warm=False) as them:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 20
-    while any(map(runs, workers)) and time.monotonic() < deadline:
+    while any(map(runs, workers)):  # what does not end reaches the time limit of this test, before it ends by itself
         time.sleep(0.05)
-    assert not any(map(runs, workers))
 
 
 def test_a_cluster_that_is_not_there_is_named():

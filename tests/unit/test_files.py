@@ -89,9 +89,7 @@ def test_a_link_that_leads_nowhere_is_refused(shipped):
 
 def test_a_pipe_is_refused_at_once(shipped):
     os.mkfifo(shipped / "a.txt")
-    started = time.monotonic()
-    assert "is a pipe" in refusal(reading.text, "a.txt").reason
-    assert time.monotonic() - started < 5
+    assert "is a pipe" in refusal(reading.text, "a.txt").reason  # opened, it would wait for a writer for ever
 
 
 def test_a_pipe_that_takes_a_files_place_does_not_block(shipped, monkeypatch):
@@ -191,6 +189,7 @@ def test_a_tag_is_refused(source):
     assert "tags (!name) are not allowed here" in refusal(reading.parse, source, "p.yaml").reason
 
 
+@pytest.mark.timed("what such a document costs is time: minutes, where the parser goes back and forth in it")
 @pytest.mark.parametrize(
     "source",
     [
@@ -206,10 +205,10 @@ def test_a_tag_is_refused(source):
     ids=["brackets", "braces", "items", "indents", "base 60", "digits", "anchors", "directives"],
 )
 def test_a_document_made_to_take_long_does_not(source):
-    started = time.monotonic()
+    started = time.process_time()  # the machine may be busy with other things
     with contextlib.suppress(Unmet):
         assert isinstance(reading.parse(source, "p.yaml")["a"], str)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_a_document_may_be_a_quarter_of_a_mebibyte_and_no_more(shipped):
