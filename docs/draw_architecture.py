@@ -1,4 +1,4 @@
-"""Draws docs/rooms.svg and docs/submission.svg, the pictures of docs/architecture.md: `python docs/draw_architecture.py`.
+"""Draws docs/rooms.svg and docs/submission.svg, the pictures of docs/architecture.md: python docs/draw_architecture.py.
 
 The rooms, their order and their purposes are read from pyproject.toml and from the packages themselves.
 """
