@@ -15,11 +15,10 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from course import handover
 from course.grading.pipeline import outcomes
 from course.grading.progress import duration
 from course.grading.reports.pages import page, points, table
-from course.labs import notebooks, release, running, source
+from course.labs import description, notebooks, release, running, source
 from course.labs.running import Graded
 
 PAGE = "index.html"
@@ -141,8 +140,9 @@ def broken(stages: list[Stage]) -> list[str]:
             if cell.judgement.score is not None and cell.judgement.score < cell.judgement.points:
                 earned = points(cell.judgement.score, cell.judgement.points)
                 found.append(f"{stage.lab}/{stage.notebook.name}: {cell.grade_id} earned {earned}")
-        rule = handover.HANDOVERS.get(stage.lab)
-        if rule is not None and rule.before in walked and stage.start and "your own work" not in stage.start:
+        lab = description.find(stage.notebook.parent)
+        origin = lab.starts_from if lab else None
+        if origin is not None and origin.lab in walked and stage.start and "your own work" not in stage.start:
             found.append(f"{stage.lab}/{stage.notebook.name}: {stage.start}")
     return found
 

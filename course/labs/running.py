@@ -155,14 +155,14 @@ def pick(folder: Path, names: Iterable[str] = ()) -> list[Path]:
 
 
 def clean_copy(lab: Path, target: Path) -> Path:
-    """A lab's folder as it is before anything ran: its given files, without notebooks.
+    """A lab's folder as it is before anything ran, without notebooks: its given files, and its whole reference.
 
     Returns:
         The new folder, `target`.
     """
     target.mkdir(parents=True)
-    for path in source.given_files(lab):
-        place = target / path.relative_to(lab)
+    for name, path in source.laid_out(lab).items():
+        place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
     return target

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from course.labs import notebooks
+from course.labs import description, notebooks
 
 SOLUTION = ("BEGIN SOLUTION", "END SOLUTION")
 HIDDEN = ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS")
@@ -58,6 +58,20 @@ def given_files(folder: Path) -> list[Path]:
     """The other files of a folder that students get: not notebooks, nor what running them leaves behind."""
     found = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".ipynb"]
     return sorted(path for path in found if not is_generated(path, folder))
+
+
+def laid_out(folder: Path) -> dict[str, Path]:
+    """The files beside the notebooks where a lab's folder stands alone, as when it is graded: their path, their place.
+
+    They are its given files, and of its reference also those that are stored with an earlier lab.
+
+    Raises:
+        DescriptionError: a lab.yaml is not as it should be.
+    """
+    inherited = {
+        (description.REFERENCE / name).as_posix(): path for name, path in description.inherited(folder).items()
+    }
+    return {**inherited, **{path.relative_to(folder).as_posix(): path for path in given_files(folder)}}
 
 
 def is_generated(path: Path, top: Path) -> bool:

@@ -25,11 +25,11 @@ from jupyter_client.provisioning import KernelProvisionerFactory
 from nbformat import NotebookNode
 
 from course.grading.sandbox import policy, zygote
-from course.labs import notebooks, release, running, source
+from course.labs import description, notebooks, release, running, source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = REPOSITORY / "tests" / "fixtures" / "course"
-NEEDS = {"04_docker": "engine", "05_k8s": "cluster"}  # what a lab's notebooks need to run as their author ran them
+NEEDS = {lab.name: lab.needs for lab in description.of_course(REPOSITORY, drafts=True)}  # each an engine or a cluster
 LIVE = "COURSE_LIVE"  # "off": a notebook's own cells find no engine and no cluster, as when it is graded
 RUN = {"stages", "blank_scores"}  # fixtures that run notebooks
 AGAIN = "grade_cells_alone"  # a fixture that runs grade cells again, as a class that takes the whole lab does, too
@@ -145,9 +145,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     def marked(value: Any, lab: Lab) -> Any:
         marks = []
-        if runs and lab.name in NEEDS:
-            marks.append(getattr(pytest.mark, NEEDS[lab.name]))
-        again = AGAIN in metafunc.fixturenames and lab.name in NEEDS
+        needs = NEEDS.get(lab.name, [])
+        if runs:
+            marks += [getattr(pytest.mark, needed) for needed in needs]
+        again = AGAIN in metafunc.fixturenames and needs
         if again or (runs and value in COSTLY):
             marks += [pytest.mark.exhaustive, pytest.mark.costly]
         elif runs and isinstance(value, Kept) and value not in SAMPLE:
@@ -357,7 +358,7 @@ def blank_scores(once: Once, released: Callable[[Lab], Path]) -> Callable[[Lab],
 
     def of(lab: Lab) -> dict[str, Any]:
         def build(place: Path) -> None:
-            folder = running.clean_copy(released(lab), place / lab.name)
+            folder = running.clean_copy(lab.folder, place / lab.name)
             scores: dict[str, Any] = {}
             for path in lab.notebooks:
                 blank = notebooks.read(released(lab) / path.name)

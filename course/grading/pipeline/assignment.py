@@ -96,8 +96,9 @@ class Key:
 def of_sources(folder: Path) -> str:
     """A hash of a lab's source folder: when it changes, the gradebook must be told of its cells again."""
     found = hashlib.sha256()
-    for path in (*source.sources(folder), *source.given_files(folder)):
-        found.update(f"\n{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
+    here = {path.name: path for path in source.sources(folder)} | source.laid_out(folder)
+    for name, path in here.items():
+        found.update(f"\n{name}\n".encode() + path.read_bytes())
     return found.hexdigest()
 
 
@@ -120,7 +121,7 @@ def load(connection: Connection, folder: Path) -> Key:
 
 def given(folder: Path) -> dict[str, bytes]:
     """The files beside a lab's source notebooks that students got, by path."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in source.given_files(folder)}
+    return {name: path.read_bytes() for name, path in source.laid_out(folder).items()}
 
 
 def _cells(connection: Connection, lab: str, notebook: str) -> dict[str, SourceCell]:
