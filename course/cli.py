@@ -305,6 +305,27 @@ def release(context: click.Context, labs: tuple[str, ...], only_check: bool) -> 
 
 
 @main.command()
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; fail when a page differs.")
+@click.pass_context
+def describe(context: click.Context, only_check: bool) -> None:
+    """Write what README.md, the map and the index show of the labs, from each solutions/*/lab.yaml.
+
+    \b
+    Example:
+      course describe
+    """
+    from course.labs import guides
+
+    changed = guides.describe(_root(context), check=only_check)
+    for name in changed:
+        click.echo(f"{name} is not what the labs say of themselves" if only_check else f"wrote {name}")
+    if only_check and changed:
+        raise click.ClickException("run: make release")
+    if not changed:
+        click.echo("the guides are what the labs say of themselves")
+
+
+@main.command()
 @click.argument("labs", nargs=-1, shell_complete=_labs_there)
 @click.pass_context
 def reference(context: click.Context, labs: tuple[str, ...]) -> None:

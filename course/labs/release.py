@@ -32,7 +32,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 from traitlets.log import get_logger
 
-from course.labs import notebooks, source
+from course.labs import description, notebooks, source
 from course.labs.stubs import ClearShippedSolutions
 
 
@@ -80,7 +80,7 @@ class Change:
 
 
 def release(root: Path, labs: list[str] | None = None, *, check: bool = False) -> list[Change]:
-    """Write `labs/` from `solutions/`, or only say what would change.
+    """Write `labs/` from `solutions/`, or only say what would change. Drafts are not released.
 
     Args:
         root: the course's folder.
@@ -91,9 +91,14 @@ def release(root: Path, labs: list[str] | None = None, *, check: bool = False) -
         The files that changed, or would.
 
     Raises:
-        ReleaseError: there is no such lab, or its notebooks have problems, all of which are named.
+        ReleaseError: there is no such lab, it is a draft, or its notebooks have problems, all of which are named.
+        DescriptionError: its lab.yaml is not as it should be.
     """
     chosen = choose(root, labs)
+    drafts = [lab for lab in chosen if description.is_draft(lab)]
+    if labs and drafts:
+        raise ReleaseError(f"{drafts[0].name} is a draft; when it is ready, take `draft: true` out of its lab.yaml")
+    chosen = [lab for lab in chosen if lab not in drafts]
     found = [f"{lab.name}/{problem}" for lab in chosen for problem in source.problems(lab)]
     if found:
         raise ReleaseError("not released, because of\n" + "\n".join(f"  {line}" for line in found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def problems(lab: Path) -> list[Problem]:
     Raises:
         NotebookError: a notebook cannot be read.
     """
-    found: list[Problem] = []
+    found = [Problem(description.FILE, text) for text in _disagreements(lab)]
     seen: dict[str, str] = {}
     total = 0.0
     for path in sources(lab):
@@ -113,6 +114,29 @@ def problems(lab: Path) -> list[Problem]:
                 Problem(place, "only notebooks can hold solutions and hidden tests: this file goes to students")
             )
     return found
+
+
+def _disagreements(lab: Path) -> Iterator[str]:
+    """Where a lab's notebooks are not what its description says; nothing for a lab without one."""
+    try:
+        described = description.find(lab)
+    except description.DescriptionError as error:
+        yield str(error)
+        return
+    if described is None:
+        return
+    there = {path.stem: path for path in sources(lab)}
+    if list(described.notebooks) != list(there):
+        yield f"notebooks: expected {', '.join(there)}; got {', '.join(described.notebooks)}"
+    for name in [name for name in described.notebooks if name in there]:
+        said, cells = described.notebooks[name], notebooks.read(there[name]).cells
+        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        title = next((heading for level, heading in notebooks.headings(text) if level == 1), "")
+        if said.title != title:
+            yield f"notebooks.{name}.title: expected the notebook's first heading, {title!r}; got {said.title!r}"
+        time = re.search(r"^## Time\n+(.*)", text, re.MULTILINE)
+        if time and f"{said.minutes} minutes" not in time[1]:
+            yield f"notebooks.{name}.minutes: expected the time that the notebook names ({time[1]}); got {said.minutes}"
 
 
 def points(notebook: NotebookNode) -> float:
