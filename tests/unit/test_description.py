@@ -154,7 +154,7 @@ def test_a_description_that_its_notebooks_do_not_keep_to_is_a_problem(lab, make_
     make_lab_notebook(folder / "01_metrics.ipynb", "# Counters\n\n## Time\n\n40 minutes.")
     assert [str(problem) for problem in source.problems(folder) if problem.place == description.FILE] == [
         "lab.yaml: notebooks.01_metrics.title: expected the notebook's first heading, 'Counters'; got 'Metrics'",
-        "lab.yaml: notebooks.01_metrics.minutes: expected the time that the notebook names (40 minutes.); got 30",
+        "lab.yaml: notebooks.01_metrics.minutes: expected 40, as the notebook says under Time; got 30",
     ]
     lab(draft="yes")
     assert any("draft: expected true or false" in str(problem) for problem in source.problems(folder))
