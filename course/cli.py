@@ -639,5 +639,63 @@ def export(context: click.Context, to: Path | None) -> None:
     click.echo(f"{target}: {lines} lines")
 
 
+# -- for authors: new files --------------------------------------------------------------------------------------------
+
+
+@main.group()
+def new() -> None:
+    """Make the files of a new lab or a new question; they pass their tests as they are."""
+
+
+@new.command("lab")
+@click.argument("name")
+@click.argument("title")
+@click.option("--notebook", default="01_first_steps", show_default=True, help="Its first notebook, such as 01_metrics.")
+@click.pass_context
+def new_lab(context: click.Context, name: str, title: str, notebook: str) -> None:
+    """Make the lab NAME, such as 06_monitoring, with TITLE: a draft with a notebook and a first question.
+
+    \b
+    Example:
+      course new lab 06_monitoring "A model that is watched"
+    """
+    from course.labs import scaffold
+
+    root = _root(context)
+    made = scaffold.new_lab(root, name, title, notebook)
+    made += scaffold.new_question(root, f"{name[:2]}-1-first")[1:]
+    _run_new(root, made)
+    click.echo("It is a draft: its tests run, and students do not get it. docs/authoring.md says how it goes on.")
+
+
+@new.command("question")
+@click.argument("grade_id")
+@click.option("--title", help="Its name for people; by default the words of its id.")
+@click.pass_context
+def new_question(context: click.Context, grade_id: str, title: str | None) -> None:
+    """Make the question GRADE_ID, such as 06-1-metrics: lab, notebook, words. The gradebook knows it by that for ever.
+
+    It stands above the summary of its notebook, with a text, a blank, a solution, two checks, and a wrong and a right
+    answer, of a sum that you replace by your own.
+
+    \b
+    Example:
+      course new question 06-1-metrics --title "What to measure"
+    """
+    from course.labs import scaffold
+
+    root = _root(context)
+    _run_new(root, scaffold.new_question(root, grade_id, title))
+
+
+def _run_new(root: Path, made: list[Path]) -> None:
+    """Name new files, and store the outputs of the notebooks among them."""
+    from course.labs import scaffold
+
+    for path in made:
+        click.echo(f"wrote {path.relative_to(root)}")
+    scaffold.run(made)
+
+
 if __name__ == "__main__":
     main()
