@@ -644,7 +644,12 @@ def export(context: click.Context, to: Path | None) -> None:
 
 @main.group()
 def new() -> None:
-    """Make the files of a new lab or a new question; they pass their tests as they are."""
+    """Make the files of a new lab or a new question; they pass their tests as they are.
+
+    \b
+    Example:
+      course new lab 06_monitoring "A model that is watched"
+    """
 
 
 @new.command("lab")
