@@ -6,16 +6,15 @@ under `starts_from` in the lab's `lab.yaml`. A student's model is opened only in
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.metadata
 import os
 import shutil
-import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from course.base import atomic
+from course.base.errors import UserError
 from course.checks.core.processes import remove
 from course.labs import description
 from course.labs.description import REFERENCE, Origin
@@ -25,7 +24,7 @@ FOLDER = "handed_over"
 STAMP = ".own"
 
 
-class HandoverError(Exception):
+class HandoverError(UserError):
     """There is nothing to start from; the message says what to mend."""
 
 
@@ -57,7 +56,7 @@ def receive(lab: Path | None = None) -> Start:
     lab = (lab or Path.cwd()).resolve()
     origin = rule(lab)
     target = lab / FOLDER
-    with _fresh(target) as fresh:
+    with atomic.replacing_folder(target, concurrent=True) as fresh:
         try:
             _take_own(lab, fresh, origin)
             own, why = True, f"This lab starts from your own work of lab {origin.lab[:2]}: it opens and predicts."
@@ -151,19 +150,3 @@ def _read_stamp(folder: Path) -> str | None:
         return (folder / STAMP).read_text()[:100].strip()
     except (OSError, ValueError):
         return None
-
-
-@contextlib.contextmanager
-def _fresh(target: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `target` when the block ends well."""
-    fresh = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    old = fresh.with_name(f"{fresh.name}.old")
-    fresh.mkdir()
-    try:
-        yield fresh
-        if os.path.lexists(target):
-            os.replace(target, old)
-        os.replace(fresh, target)
-    finally:
-        remove(fresh)
-        remove(old)

@@ -7,7 +7,7 @@ schema is the classes below; docs/authoring.md shows a whole file.
 What a lab hands on has no key of its own: it is what later labs take, and each of those names it under `starts_from`.
 So the folder of a lab holds all that is needed to run it.
 
-Uses no other module of the course: students' kernels import it, so it must stay light.
+Uses `course.base` alone: students' kernels import it, so it must stay light.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from course.base.errors import UserError
+from course.base.names import LAB
+
 FILE = "lab.yaml"
 REFERENCE = Path("given") / "reference"
-LAB = re.compile(r"\d\d_[a-z0-9_]+")
 
 Text = Annotated[str, Field(min_length=1)]
 Lab = Annotated[str, Field(pattern=rf"^{LAB.pattern}$")]
@@ -36,7 +38,7 @@ _EXPECTED = {
 }
 
 
-class DescriptionError(Exception):
+class DescriptionError(UserError):
     """A `lab.yaml` is missing or not as it should be; the message names the file and the key, and what was expected."""
 
 
@@ -271,7 +273,8 @@ def _line(error: Any) -> str:
     if error["type"] == "missing":
         return f"{key}: is missing"
     if error["type"] == "extra_forbidden":
-        part = {"notebooks": Notebook, "starts_from": Origin}.get(str(error["loc"][0]), Description)
+        parts: dict[str, type[_Part]] = {"notebooks": Notebook, "starts_from": Origin}
+        part = parts.get(str(error["loc"][0]), Description)
         known = [name for name in part.model_fields if name != "name"]
         return f"{key}: is not a key here; expected one of {', '.join(known)}"
     if error["type"] == "value_error":

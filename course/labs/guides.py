@@ -15,6 +15,7 @@ import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from course.base.errors import UserError
 from course.labs import description
 from course.labs.description import Description
 
@@ -25,7 +26,7 @@ _PART = re.compile(r"(?P<begin><!-- begin (?P<name>\w+)\b[^>]*-->\n).*?(?P<end><
 _MARK = re.compile(r"<!-- (?:begin|end) (\w+)")
 
 
-class GuideError(Exception):
+class GuideError(UserError):
     """A page cannot be written from what the labs say of themselves; the message says what to mend."""
 
 

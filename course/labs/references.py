@@ -22,7 +22,7 @@ def make(root: Path, labs: list[str] | None = None) -> list[Path]:
         The folders written.
 
     Raises:
-        ReleaseError: there is no such lab.
+        UnknownName: there is no such lab.
         DescriptionError: it starts from no other, or inherits a file that is no longer shipped.
         RunError: a solution does not run to its end.
         NotUsable: what came out is not what the lab takes; the one that was there stays.

@@ -18,6 +18,8 @@ from string import Template
 import jupytext
 from nbformat import NotebookNode
 
+from course.base.errors import UserError
+from course.base.names import LAB
 from course.checks.core.loading import FOLDER
 from course.labs import description, notebooks, running, source
 
@@ -26,7 +28,7 @@ FIRST = "01_first_steps"
 GRADE_ID = re.compile(r"(?P<lab>\d\d)-(?P<notebook>[1-9]\d?)-(?P<words>[a-z0-9]+(?:-[a-z0-9]+)*)")
 
 
-class ScaffoldError(Exception):
+class ScaffoldError(UserError):
     """Nothing was made; the message says why, and what to do."""
 
 
@@ -59,7 +61,7 @@ def new_lab(root: Path, name: str, title: str, notebook: str = FIRST) -> list[Pa
     Raises:
         ScaffoldError: the name is none for a lab, or is taken; or the title is none.
     """
-    if not description.LAB.fullmatch(name):
+    if not LAB.fullmatch(name):
         raise ScaffoldError(f"expected a lab's name of two digits and words, such as 06_monitoring; got {name!r}")
     if not re.fullmatch(r"01_[a-z0-9_]+", notebook):
         raise ScaffoldError(f"expected a first notebook's name such as 01_metrics; got {notebook!r}")

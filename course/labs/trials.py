@@ -11,11 +11,14 @@ import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from course import flights
+from course.base import untrusted
+from course.base.errors import UserError
 from course.checks.core.processes import Stopped, Worker
 from course.checks.http import contracts
 from course.checks.model import probability_metrics
@@ -29,7 +32,7 @@ PASSED_OVER = (".", "_", "test_", "conftest.")
 _PREDICTOR = "course.sandboxed.predictor"
 
 
-class NotUsable(Exception):
+class NotUsable(UserError):
     """What a student shipped cannot be built upon; the message says why, as half a sentence."""
 
 
@@ -141,22 +144,25 @@ class _Budget:
 
 
 def _copy(source: Path, target: Path, budget: _Budget) -> None:
-    kind = source.lstat().st_mode
-    if stat.S_ISDIR(kind):
+    if stat.S_ISDIR(source.lstat().st_mode):
         target.mkdir()
         for inner in sorted(source.iterdir()):
             if inner.name not in ("__pycache__", ".ipynb_checkpoints"):
                 _copy(inner, target / inner.name, budget)
         return
-    if not stat.S_ISREG(kind):
-        raise NotUsable(f"holds something else than ordinary files ({source.name})")
-    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        budget.spend(os.fstat(descriptor).st_size)
-        target.write_bytes(file.read(MAX_BYTES))
+    try:
+        data = untrusted.read_file(source, MAX_BYTES)
+    except untrusted.FileRefused as refused:
+        if refused.reason is untrusted.Reason.NOT_ORDINARY:
+            raise NotUsable(f"holds something else than ordinary files ({source.name})") from None
+        if refused.reason is untrusted.Reason.TOO_LARGE:
+            budget.spend(refused.size)
+        raise NotUsable(f"cannot be read ({source.name}: {refused})") from None
+    budget.spend(len(data))
+    target.write_bytes(data)
 
 
-def _ask(worker: Worker, problem: str, do: str, **details) -> object:
+def _ask(worker: Worker, problem: str, do: str, **details: Any) -> Any:
     try:
         answer = worker.request(do, **details)
     except (Stopped, ValueError) as error:

@@ -216,8 +216,8 @@ def gone(api, mark: str, seconds: float = 60) -> bool:
 
 KILLED = """
     import os, signal, sys
-    from course.checks import cluster_runs
-    run = cluster_runs.cluster()
+    from course.checks.kubernetes import sessions
+    run = sessions.cluster()
     run.space()
     print(run.id, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -22,7 +22,7 @@ BASE = "python:3.11-slim"
 # another grader, in a process of its own: it says what it does, and then waits
 GRADER = """
 import sys, time
-from course.checks import engines
+from course.checks.docker import engines
 from course.checks.docker.containers import run
 from course.checks.docker.contexts import context
 from course.checks.docker.images import build
