@@ -49,7 +49,8 @@ lint: env ## check format, style, spelling, types, and which room imports which
 lock: env ## solve pyproject.toml again, into requirements.lock (ARGS=--upgrade takes newer versions)
 	@sh env_setup/make_lock.sh "$(BIN)" $(ARGS)
 
-release: env ## write labs/ from solutions/
+release: env ## write labs/ and the tables of labs from solutions/
+	@"$(BIN)/course" describe
 	@"$(BIN)/course" release $(LAB) $(ARGS)
 
 reference: env ## make what later labs start from, by the solutions before them: make reference LAB=...

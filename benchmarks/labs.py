@@ -79,7 +79,9 @@ def forget_group() -> None:
 
 def prepare(root: Path, lab: str) -> submission.Work:
     """A submission that is the lab's solution, ready to be graded."""
-    shutil.copytree(REPOSITORY / "solutions" / lab, root / "solutions" / lab)
+    left_out = shutil.ignore_patterns(*source.GENERATED)
+    # with the others, for a lab may start from one of them
+    shutil.copytree(REPOSITORY / "solutions", root / "solutions", ignore=left_out, dirs_exist_ok=True)
     if not (root / "nbgrader_config.py").exists():
         shutil.copyfile(REPOSITORY / "nbgrader_config.py", root / "nbgrader_config.py")
     submissions.submit(root, root / "solutions" / lab, lab=lab, student="solution")

@@ -1,4 +1,4 @@
-"""Verbs for authors of labs: normalise, execute, release, reference, walk, bundle."""
+"""Verbs for authors of labs: normalise, execute, release, describe, reference, walk, bundle, new."""
 
 from __future__ import annotations
 
@@ -88,6 +88,27 @@ def release(context: click.Context, labs: tuple[str, ...], only_check: bool) -> 
 
 
 @main.command()
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; fail when a page differs.")
+@click.pass_context
+def describe(context: click.Context, only_check: bool) -> None:
+    """Write what README.md, the map and the index show of the labs, from each solutions/*/lab.yaml.
+
+    \b
+    Example:
+      course describe
+    """
+    from course.labs import guides
+
+    changed = guides.describe(root_folder(context), check=only_check)
+    for name in changed:
+        click.echo(f"{name} is not what the labs say of themselves" if only_check else f"wrote {name}")
+    if only_check and changed:
+        raise click.ClickException("run: make release")
+    if not changed:
+        click.echo("the guides are what the labs say of themselves")
+
+
+@main.command()
 @click.argument("labs", nargs=-1, shell_complete=labs_there)
 @click.pass_context
 def reference(context: click.Context, labs: tuple[str, ...]) -> None:
@@ -154,3 +175,63 @@ def bundle(context: click.Context, to: Path | None) -> None:
 
     path = module.bundle(root_folder(context), to)
     click.echo(f"{path} (SHA-256 {module.fingerprint(path)})")
+
+
+@main.group()
+def new() -> None:
+    """Make the files of a new lab or a new question; they pass their tests as they are.
+
+    \b
+    Example:
+      course new lab 06_monitoring "A model that is watched"
+    """
+
+
+@new.command("lab")
+@click.argument("name")
+@click.argument("title")
+@click.option("--notebook", default="01_first_steps", show_default=True, help="Its first notebook, such as 01_metrics.")
+@click.pass_context
+def new_lab(context: click.Context, name: str, title: str, notebook: str) -> None:
+    """Make the lab NAME, such as 06_monitoring, with TITLE: a draft with a notebook and a first question.
+
+    \b
+    Example:
+      course new lab 06_monitoring "A model that is watched"
+    """
+    from course.labs import scaffold
+
+    root = root_folder(context)
+    made = scaffold.new_lab(root, name, title, notebook)
+    made += scaffold.new_question(root, f"{name[:2]}-1-first")[1:]
+    _run_new(root, made)
+    click.echo("It is a draft: its tests run, and students do not get it. docs/authoring.md says how it goes on.")
+
+
+@new.command("question")
+@click.argument("grade_id")
+@click.option("--title", help="Its name for people; by default the words of its id.")
+@click.pass_context
+def new_question(context: click.Context, grade_id: str, title: str | None) -> None:
+    """Make the question GRADE_ID, such as 06-1-metrics: lab, notebook, words. The gradebook knows it by that for ever.
+
+    It stands above the summary of its notebook, with a text, a blank, a solution, two checks, and a wrong and a right
+    answer, of a sum that you replace by your own.
+
+    \b
+    Example:
+      course new question 06-1-metrics --title "What to measure"
+    """
+    from course.labs import scaffold
+
+    root = root_folder(context)
+    _run_new(root, scaffold.new_question(root, grade_id, title))
+
+
+def _run_new(root: Path, made: list[Path]) -> None:
+    """Name new files, and store the outputs of the notebooks among them."""
+    from course.labs import scaffold
+
+    for path in made:
+        click.echo(f"wrote {path.relative_to(root)}")
+    scaffold.run(made)

@@ -15,11 +15,10 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from course import handover
 from course.base import atomic
 from course.grading.reports import pages
 from course.grading.reports.pages import Table, points
-from course.labs import notebooks, release, running, source
+from course.labs import description, notebooks, release, running, source
 from course.labs.running import Graded
 
 PAGE = "index.html"
@@ -141,8 +140,9 @@ def broken(runs: list[NotebookRun]) -> list[str]:
             if cell.judgement.score is not None and cell.judgement.score < cell.judgement.points:
                 earned = points(cell.judgement.score, cell.judgement.points)
                 found.append(f"{run.lab}/{run.notebook.name}: {cell.grade_id} earned {earned}")
-        rule = handover.HANDOVERS.get(run.lab)
-        if rule is not None and rule.before in ran and run.start and "your own work" not in run.start:
+        lab = description.find(run.notebook.parent)
+        origin = lab.starts_from if lab else None
+        if origin is not None and origin.lab in ran and run.start and "your own work" not in run.start:
             found.append(f"{run.lab}/{run.notebook.name}: {run.start}")
     return found
 

@@ -36,7 +36,7 @@ from course.base import atomic
 from course.base.errors import UserError
 from course.base.names import LAB, find
 from course.checks.core.loading import FOLDER
-from course.labs import notebooks, source
+from course.labs import description, notebooks, source
 from course.labs.stubs import ClearShippedSolutions
 
 
@@ -108,7 +108,7 @@ class Change:
 
 
 def release(root: Path, labs: list[str] | None = None, *, check: bool = False) -> list[Change]:
-    """Write `labs/` from `solutions/`, or only say what would change.
+    """Write `labs/` from `solutions/`, or only say what would change. Drafts are not released.
 
     Args:
         root: the course's folder.
@@ -121,9 +121,14 @@ def release(root: Path, labs: list[str] | None = None, *, check: bool = False) -
     Raises:
         ReleaseError: there is no `solutions/`, as in the students' zip.
         UnknownName: there is no such lab.
-        ReleaseError: its notebooks have problems, all of which are named.
+        ReleaseError: one that was named is a draft, or its notebooks have problems, all of which are named.
+        DescriptionError: its lab.yaml is not as it should be.
     """
     chosen = choose(root, labs)
+    drafts = [lab for lab in chosen if description.is_draft(lab)]
+    if labs and drafts:
+        raise ReleaseError(f"{drafts[0].name} is a draft; when it is ready, take `draft: true` out of its lab.yaml")
+    chosen = [lab for lab in chosen if lab not in drafts]
     found = [f"{lab.name}/{problem}" for lab in chosen for problem in source.problems(lab)]
     if found:
         raise ReleaseError("not released, because of\n" + "\n".join(f"  {line}" for line in found))

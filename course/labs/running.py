@@ -118,14 +118,15 @@ def pick(folder: Path, names: Iterable[str] = ()) -> list[Path]:
 
 
 def clean_copy(lab: Path, target: Path) -> Path:
-    """A lab's folder as it is before anything ran: its given files and questions, without notebooks.
+    """A lab's folder as it is before anything ran, without notebooks: its given files, whole reference and questions.
 
     Returns:
         The new folder, `target`.
     """
     target.mkdir(parents=True)
-    for path in (*source.given_files(lab), *source.questions(lab)):
-        place = target / path.relative_to(lab)
+    here = {path.relative_to(lab).as_posix(): path for path in source.questions(lab)}
+    for name, path in (source.laid_out(lab) | here).items():
+        place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
     return target

@@ -24,17 +24,15 @@ import yaml
 from jupyter_client.provisioning import KernelProvisionerFactory
 from nbformat import NotebookNode
 
-from course import handover
 from course.base.threads import ONE_THREAD
-from course.checks.core.loading import FOLDER
 from course.grading.pipeline.execute import trusted_examiner
 from course.grading.sandbox import policy, zygote
-from course.labs import notebooks, release, runner, running, source
+from course.labs import description, notebooks, release, runner, running, source
 from course.labs.examiner import Examiner, plain
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = REPOSITORY / "tests" / "fixtures" / "course"
-NEEDS = {"04_docker": "engine", "05_k8s": "cluster"}  # what a lab's notebooks need to run as their author ran them
+NEEDS = {lab.name: lab.needs for lab in description.of_course(REPOSITORY, drafts=True)}  # each an engine or a cluster
 LIVE = "COURSE_LIVE"  # "off": a notebook's own cells find no engine and no cluster, as when it is graded
 RUN = {"stages", "blank_scores"}  # fixtures that run notebooks
 
@@ -148,8 +146,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     def marked(value: Any, lab: Lab) -> Any:
         marks = []
-        if runs and lab.name in NEEDS:
-            marks.append(getattr(pytest.mark, NEEDS[lab.name]))
+        if runs:
+            marks += [getattr(pytest.mark, needed) for needed in NEEDS.get(lab.name, [])]
         if runs and value in COSTLY:
             marks += [pytest.mark.exhaustive, pytest.mark.costly]
         elif runs and isinstance(value, Kept) and value not in SAMPLE:
@@ -316,8 +314,9 @@ class Stages:
     def _begin(self, lab: Lab, place: Path) -> None:
         """The lab's folder before anything ran and, beside it, what the lab that it starts from shipped."""
         running.clean_copy(lab.folder, place / lab.name)
-        rule = handover.HANDOVERS.get(lab.name)
-        earlier = next((one for one in LABS if rule and one.name == rule.before and one.root == lab.root), None)
+        described = description.find(lab.folder)
+        origin = described.starts_from if described else None
+        earlier = next((one for one in LABS if origin and one.name == origin.lab and one.root == lab.root), None)
         if earlier is not None:
             shipped = self.folder(earlier, len(earlier.notebooks)) / "shipped"
             shutil.copytree(shipped, place / earlier.name / "shipped", symlinks=True)
@@ -373,10 +372,8 @@ def blank_scores(
 
     def of(lab: Lab) -> dict[str, Any]:
         def build(place: Path) -> None:
-            folder = running.clean_copy(released(lab), place / lab.name)
+            folder = running.clean_copy(lab.folder, place / lab.name)  # its questions with their hidden checks
             scores: dict[str, Any] = {}
-            shutil.rmtree(folder / FOLDER)
-            shutil.copytree(lab.folder / FOLDER, folder / FOLDER)  # with their hidden checks, as when grading
             for path in lab.notebooks:
                 blank = notebooks.read(released(lab) / path.name)
                 with (

@@ -207,10 +207,18 @@ def test_the_limit_of_a_container_counts(name, tmp_path):
 def test_a_port_that_is_taken_is_named(address, monkeypatch):
     with socket.create_server((address, 0)) as server:
         taken = server.getsockname()[1]
-        monkeypatch.setattr(doctor, "PORTS", {taken: "the test"})
+        monkeypatch.setattr(doctor, "_ports", lambda _: {taken: "the test"})
         answer = doctor._answer("ports")
     assert f"taken: {taken} (the test)" in answer["detail"]
     assert doctor._answer("ports") == {"detail": str(taken), "fix": None}
+
+
+def test_the_ports_are_those_that_the_labs_name(tmp_path):
+    (lab := tmp_path / "labs" / "06_monitoring").mkdir(parents=True)
+    text = (doctor.CLONE / "solutions" / "01_python_model" / "lab.yaml").read_text()
+    (lab / "lab.yaml").write_text(f"{text}ports:\n  9090: the monitor\n")
+    assert doctor._ports(tmp_path) == {8888: "JupyterLab", 9090: "the monitor, lab 06"}
+    assert doctor._ports(doctor.CLONE)[5001] == "the registry, lab 04"
 
 
 def test_an_engine_that_does_not_answer_is_optional_and_has_a_fix(tmp_path, monkeypatch):

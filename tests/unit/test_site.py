@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from course.labs import description
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 READINGS = sorted((REPOSITORY / "site" / "readings").glob("*.md"))
 LOADS = {("img", "src"), ("script", "src"), ("link", "href"), ("iframe", "src"), ("source", "src")}
@@ -140,7 +142,7 @@ def test_a_reading_is_a_lecture(path):
 
 
 def test_each_lab_has_a_reading():
-    labs = {path.parent.name for path in (REPOSITORY / "solutions").glob("*/*.ipynb")}
+    labs = {lab.name for lab in description.of_course(REPOSITORY)}
     assert labs <= {path.stem for path in READINGS}
 
 

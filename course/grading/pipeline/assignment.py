@@ -98,8 +98,9 @@ class Key:
 def of_sources(folder: Path) -> str:
     """A hash of a lab's source folder: when it changes, the gradebook must be told of its cells again."""
     found = hashlib.sha256()
-    for path in (*source.sources(folder), *source.given_files(folder), *source.questions(folder)):
-        found.update(f"\n{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
+    here = {path.relative_to(folder).as_posix(): path for path in (*source.sources(folder), *source.questions(folder))}
+    for name, path in (here | source.laid_out(folder)).items():
+        found.update(f"\n{name}\n".encode() + path.read_bytes())
     return found.hexdigest()
 
 
@@ -122,7 +123,7 @@ def load(connection: Connection, folder: Path) -> Key:
 
 def given(folder: Path) -> dict[str, bytes]:
     """The files beside a lab's source notebooks as students got them, by path; of questions what is not hidden."""
-    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in source.given_files(folder)}
+    found = {name: path.read_bytes() for name, path in source.laid_out(folder).items()}
     return found | {name: source.released_question(data.decode()).encode() for name, data in questions(folder).items()}
 
 
