@@ -28,9 +28,10 @@ from docker.errors import APIError, NotFound
 from packaging.utils import canonicalize_name
 
 from course.checks.core.expectations import CheckFailed, Unmet, not_graded_here
+from course.checks.core.sessions import ROLE_LABEL, SESSION_LABEL
 from course.checks.docker import classic_builder, dockerfiles, engines
 from course.checks.docker.contexts import WHEELS, Context
-from course.checks.docker.engines import Run
+from course.checks.docker.engines import EngineSession
 
 TITLE = "the image is built"
 BASES = "COURSE_BASE_IMAGES"  # repositories from which a missing base image may be fetched, with commas between
@@ -48,7 +49,7 @@ _VOLATILE = re.compile(
 
 
 @dataclass(frozen=True)
-class Limits:
+class BuildLimits:
     """What a build may take.
 
     Attributes:
@@ -73,7 +74,7 @@ class Limits:
 def build(
     context: Context,
     *,
-    limits: Limits | None = None,
+    limits: BuildLimits | None = None,
     network: bool = True,
     wheels: Mapping[str, bytes] | None = None,
     arguments: Mapping[str, str] | None = None,
@@ -94,24 +95,24 @@ def build(
         NotGradedHere: no engine answers, a base image cannot be had, or it needs what a grader has not.
         Unmet: it cannot be built, or takes more than it may; the message says at which line.
     """
-    limits = limits or Limits()
+    limits = limits or BuildLimits()
     dockerfile = context.parsed
-    run = engines.engine()
-    made = classic_builder.translate(dockerfile, run.marks, context.sent)
+    engine = engines.engine()
+    made = classic_builder.translate(dockerfile, engine.labels, context.sent)
     more = {"Dockerfile": made.text.encode(), **made.files}
     if takes_wheels(context):
         more |= {f"{WHEELS}/{name}": data for name, data in (wheels or {}).items()}
     with context.tar(more) as archive:
         given = tuple(sorted((arguments or {}).items()))
-        key = (run.id, network, given, hashlib.file_digest(archive, "sha256").hexdigest())
+        key = (engine.id, network, given, hashlib.file_digest(archive, "sha256").hexdigest())
         if not again and key in _built:
             if isinstance(_built[key], Image):
                 return _built[key]
             raise _built[key]
         archive.seek(0)
-        with engines.told():
-            base = _bases(run, dockerfile)
-            attempt = _Attempt(run, context, made, limits, base)
+        with engines.not_graded_on_trouble():
+            base = _bases(engine, dockerfile)
+            attempt = _Attempt(engine, context, made, limits, base)
             try:
                 image = attempt.build(archive, dict(given), network=network, fresh=again)
             except Unmet as failure:
@@ -137,7 +138,7 @@ def takes_wheels(context: Context) -> bool:
 _built: dict[tuple, Any] = {}
 
 
-def _bases(run: Run, dockerfile: dockerfiles.Dockerfile) -> dict[str, Any] | None:
+def _bases(engine: EngineSession, dockerfile: dockerfiles.Dockerfile) -> dict[str, Any] | None:
     """See that the images which it is made from are here; what the engine says of the last stage's."""
     allowed = {name.strip() for name in os.environ.get(BASES, DEFAULT_BASES).split(",")}
     for one, name in dockerfiles.foreign_images(dockerfile):
@@ -150,7 +151,7 @@ def _bases(run: Run, dockerfile: dockerfiles.Dockerfile) -> dict[str, Any] | Non
         if name.startswith(("course-", "sha256:")) or re.fullmatch(r"[0-9a-f]{12,64}", name):
             raise Unmet(TITLE, f"line {one.line} ({one.shown}): an image is named by its repository and tag")
         try:
-            found = run.api.inspect_image(name)
+            found = engine.api.inspect_image(name)
         except (NotFound, APIError):
             repository = re.split(r"[:@]", name.removeprefix("docker.io/").removeprefix("library/"))[0]
             if repository not in allowed:
@@ -159,25 +160,30 @@ def _bases(run: Run, dockerfile: dockerfiles.Dockerfile) -> dict[str, Any] | Non
                 )
             try:
                 tag = name.partition("@")[2] or name.partition(":")[2] or "latest"
-                run.api.pull(re.split(r"[:@]", name)[0], tag=tag)
-                found = run.api.inspect_image(name)
+                engine.api.pull(re.split(r"[:@]", name)[0], tag=tag)
+                found = engine.api.inspect_image(name)
             except engines.TROUBLE:
                 not_graded_here(f"the base image {name} is not here and cannot be fetched")
-        if engines.MARK in ((found.get("Config") or {}).get("Labels") or {}):
+        if SESSION_LABEL in ((found.get("Config") or {}).get("Labels") or {}):
             raise Unmet(TITLE, f"line {one.line} ({one.shown}): that is no public image")
     stage = dockerfile.final
     while stage.parent:
         stage = stage.parent
-    return None if stage.base == "scratch" else run.api.inspect_image(stage.base)
+    return None if stage.base == "scratch" else engine.api.inspect_image(stage.base)
 
 
 class _Attempt:
     """One build: a reader of what the engine says, and a watch over what the steps take."""
 
     def __init__(
-        self, run: Run, context: Context, made: classic_builder.Classic, limits: Limits, base: dict[str, Any] | None
+        self,
+        engine: EngineSession,
+        context: Context,
+        made: classic_builder.Classic,
+        limits: BuildLimits,
+        base: dict[str, Any] | None,
     ):
-        self.run, self.context, self.made, self.limits, self.base = run, context, made, limits, base
+        self.engine, self.context, self.made, self.limits, self.base = engine, context, made, limits, base
         self.output: list[str] = []
         self.printed = self.step = 0
         self.error = ""
@@ -186,9 +192,9 @@ class _Attempt:
 
     def build(self, archive: Any, arguments: dict[str, str], *, network: bool, fresh: bool) -> Image:
         """Build, and return the image; see :func:`build`."""
-        with self.run.apart("build") as there:
+        with self.engine.isolated_network("build") as there:
             if network:
-                proxy = self.run.proxy(there)
+                proxy = self.engine.proxy(there)
                 for name in ("HTTP_PROXY", "HTTPS_PROXY"):
                     arguments = arguments | {name: proxy, name.lower(): proxy}
             started = time.monotonic()
@@ -196,14 +202,14 @@ class _Attempt:
             try:
                 self._follow(response, there, started + self.limits.seconds)
             finally:
-                _hang_up(self.run.api, response)
+                _hang_up(self.engine.api, response)
                 self._tidy(there)
             seconds = time.monotonic() - started
         if self.error:
             raise self._failure()
         if self.image is None:
             not_graded_here("the container engine broke off the build and gave no reason")
-        image = Image(self.run, self.image, self.context, self.base, seconds, "".join(self.output))
+        image = Image(self.engine, self.image, self.context, self.base, seconds, "".join(self.output))
         image.bound = tuple(self.made.bound)
         if image.added > self.limits.image_mb * 10**6:
             raise self._unmet(
@@ -212,12 +218,12 @@ class _Attempt:
         return image
 
     def _post(self, archive: Any, network: str, arguments: dict[str, str], fresh: bool) -> Any:
-        api, limits = self.run.api, self.limits
+        api, limits = self.engine.api, self.limits
         memory = limits.memory_mb << 20
         ulimits: list[Any] = []
         for name, most in {"fsize": limits.layer_mb * 10**6, "core": 0, "nofile": 4096}.items():
             ulimits.append(
-                f"{name}={most}:{most}" if self.run.is_podman else {"Name": name, "Soft": most, "Hard": most}
+                f"{name}={most}:{most}" if self.engine.is_podman else {"Name": name, "Soft": most, "Hard": most}
             )
         params = {
             "dockerfile": "Dockerfile",
@@ -232,7 +238,7 @@ class _Attempt:
             "rm": True,
             "forcerm": True,
             "pull": False,
-            "nocache": fresh or self.run.is_podman,  # Podman 4 takes layers of other arguments from its cache
+            "nocache": fresh or self.engine.is_podman,  # Podman 4 takes layers of other arguments from its cache
             "version": "1",
         }
         # the SDK's build() has no arguments for processor time and ulimits
@@ -302,7 +308,7 @@ class _Attempt:
 
     def _made(self, image: str) -> None:
         with contextlib.suppress(*engines.TROUBLE):
-            size = self.run.api.inspect_image(image)["Size"]
+            size = self.engine.api.inspect_image(image)["Size"]
             base = self.base["Size"] if self.base else 0
             if size - base > self.limits.image_mb * 10**6 and len(self.context.parsed.stages) == 1:
                 raise self._unmet(
@@ -312,14 +318,14 @@ class _Attempt:
     def _look(self, network: str) -> None:
         """Hold the running step to its number of processes and to the size of its layer."""
         with contextlib.suppress(*engines.TROUBLE):
-            for one in self.run.api.containers(filters={"network": network}):
-                if (one.get("Labels") or {}).get(engines.ROLE):
+            for one in self.engine.api.containers(filters={"network": network}):
+                if (one.get("Labels") or {}).get(ROLE_LABEL):
                     continue
                 if one["Id"] not in self.held:
                     self.held.add(one["Id"])
                     self._hold(one["Id"])
-                found = self.run.api._get(
-                    self.run.api._url("/containers/{0}/json", one["Id"]), params={"size": 1}
+                found = self.engine.api._get(
+                    self.engine.api._url("/containers/{0}/json", one["Id"]), params={"size": 1}
                 ).json()
                 if found.get("SizeRw", 0) > self.limits.layer_mb * 10**6:
                     raise self._unmet(
@@ -328,7 +334,7 @@ class _Attempt:
                     )
 
     def _hold(self, container: str) -> None:
-        api = self.run.api
+        api = self.engine.api
         url = api._url("/containers/{0}/update", container)
         with contextlib.suppress(*engines.TROUBLE):
             api._post_json(url, data={"PidsLimit": self.limits.processes}).close()
@@ -339,14 +345,14 @@ class _Attempt:
         while time.monotonic() < deadline:
             left = [
                 one
-                for one in self.run.api.containers(all=True, filters={"network": network})
-                if not (one.get("Labels") or {}).get(engines.ROLE)
+                for one in self.engine.api.containers(all=True, filters={"network": network})
+                if not (one.get("Labels") or {}).get(ROLE_LABEL)
             ]
             if not left:
                 return
             for one in left:
                 with contextlib.suppress(*engines.TROUBLE):
-                    self.run.api.remove_container(one["Id"], force=True, v=True)
+                    self.engine.api.remove_container(one["Id"], force=True, v=True)
             time.sleep(0.1)
 
     # what went wrong, in words
@@ -396,7 +402,7 @@ class _Attempt:
             hint = "an image is made of its build context alone, without what .dockerignore keeps out"
         elif "no space left" in error:
             not_graded_here("the disk of the container engine is full")
-        refused = self.run.refused()
+        refused = self.engine.last_refused()
         if refused and re.search(r"403|Tunnel connection failed|ProxyError", said):
             reason += f" ({refused} may not be reached while grading)"
             hint = "a build reaches package indexes and nothing else; put everything else into the context"
@@ -468,9 +474,15 @@ class Image:
     MAX_PATHS = 200_000
 
     def __init__(
-        self, run: Run, image: str, context: Context | None, base: dict[str, Any] | None, seconds: float, output: str
+        self,
+        engine: EngineSession,
+        image: str,
+        context: Context | None,
+        base: dict[str, Any] | None,
+        seconds: float,
+        output: str,
     ) -> None:
-        self.run, self.id, self.context, self.seconds, self.output = run, image, context, seconds, output
+        self.engine, self.id, self.context, self.seconds, self.output = engine, image, context, seconds, output
         self._base = base
         self.bound: tuple[str, ...] = ()
         self._removals = 0
@@ -478,8 +490,8 @@ class Image:
     @cached_property
     def details(self) -> dict[str, Any]:
         """What `docker inspect` says."""
-        with engines.told():
-            return self.run.api.inspect_image(self.id)
+        with engines.not_graded_on_trouble():
+            return self.engine.api.inspect_image(self.id)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -489,7 +501,7 @@ class Image:
     @property
     def labels(self) -> dict[str, str]:
         """Its labels, without the grader's own and without those of its base."""
-        return {name: value for name, value in (self.config.get("Labels") or {}).items() if name != engines.MARK}
+        return {name: value for name, value in (self.config.get("Labels") or {}).items() if name != SESSION_LABEL}
 
     @property
     def size(self) -> int:
@@ -521,8 +533,8 @@ class Image:
     @cached_property
     def history(self) -> list[dict[str, Any]]:
         """What made each layer, the newest first: CreatedBy, Size, …"""
-        with engines.told():
-            return self.run.api.history(self.id)
+        with engines.not_graded_on_trouble():
+            return self.engine.api.history(self.id)
 
     def expect_no_secrets(self) -> None:
         """Fail the check when the settings, the history or a file of a layer give a secret away."""
@@ -561,9 +573,9 @@ class Image:
 
     @cached_property
     def _contents(self) -> tuple[dict[str, Kept], list[tuple[str, str]]]:
-        with tempfile.TemporaryFile() as file, engines.told():
+        with tempfile.TemporaryFile() as file, engines.not_graded_on_trouble():
             size = 0
-            for chunk in self.run.api.get_image(self.id, chunk_size=1 << 20):
+            for chunk in self.engine.api.get_image(self.id, chunk_size=1 << 20):
                 size += len(chunk)
                 if size > self.MAX_BYTES:
                     not_graded_here(f"the image is larger than {self.MAX_BYTES >> 30} GiB")
@@ -706,7 +718,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
         key: value for key, value in config.items() if key not in ignored and value not in (None, "", [], {}, False)
     }
     if "Labels" in found:
-        found["Labels"] = {key: value for key, value in found["Labels"].items() if key != engines.MARK}
+        found["Labels"] = {key: value for key, value in found["Labels"].items() if key != SESSION_LABEL}
     return found
 
 

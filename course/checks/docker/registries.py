@@ -93,7 +93,7 @@ def push(api: docker.APIClient, image: str, name: str) -> str:
             with contextlib.suppress(*engines.TROUBLE):
                 api.remove_image(name, noprune=True)  # the name alone: the image has another
     except engines.TROUBLE as error:
-        not_graded_here(f"no image can be pushed to {address()}: {engines.plainly(error)}")
+        not_graded_here(f"no image can be pushed to {address()}: {engines.plain_message(error)}")
     if error := next((line["error"] for line in lines if "error" in line), None):
         not_graded_here(f"no image can be pushed to {address()}: {' '.join(str(error).split())[:200]}")
     found = next((line["aux"]["Digest"] for line in lines if "Digest" in (line.get("aux") or {})), None)

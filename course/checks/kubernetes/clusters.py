@@ -24,8 +24,9 @@ from course.checks.http import services
 from course.checks.http.exchanges import Request, get
 from course.checks.http.services import Service
 from course.checks.kubernetes import sessions
+from course.checks.kubernetes.api import TROUBLE, ApiError
 from course.checks.kubernetes.manifests import Manifests
-from course.checks.kubernetes.sessions import Refused, Run, told
+from course.checks.kubernetes.sessions import ClusterSession, not_graded_on_trouble
 
 TITLE = "the application runs on the cluster"
 MOST_RUNNING = 2  # deployed applications that are kept for the next question
@@ -38,15 +39,6 @@ ORDER = (
     "HorizontalPodAutoscaler",
     "PodDisruptionBudget",
 )
-_PLURALS = {
-    "ServiceAccount": "serviceaccounts",
-    "ConfigMap": "configmaps",
-    "Secret": "secrets",
-    "Service": "services",
-    "Deployment": "deployments",
-    "HorizontalPodAutoscaler": "horizontalpodautoscalers",
-    "PodDisruptionBudget": "poddisruptionbudgets",
-}
 _SLACK_S = 15.0
 _LOOK_S = 0.15
 _PAUSE_S = 0.02
@@ -260,16 +252,16 @@ class Deployed(Service):
         if self._place is not None and self._place.lives:
             return self._place
         refuse(self.app)
-        run = sessions.cluster()
+        session = sessions.cluster()
         objects, names = self._held(self.app, self._images)
-        key = json.dumps([run.id, objects, self._service, self._start_timeout], sort_keys=True, default=str)
+        key = json.dumps([session.id, objects, self._service, self._start_timeout], sort_keys=True, default=str)
         place = _places.get(key)
         if place is None or not place.lives:
             while len(_places) >= MOST_RUNNING:
                 _places.pop(next(iter(_places))).close()
-            place = _places[key] = _Place(run, key)
+            place = _places[key] = _Place(session, key)
             try:
-                with told():
+                with not_graded_on_trouble():
                     place.begin(objects, self._target(), self._start_timeout)
             except CheckFailed as problem:
                 self._problem = problem
@@ -323,7 +315,7 @@ class Deployed(Service):
     def pods(self) -> list[Pod]:
         """Its pods that are not being removed, oldest first."""
         place = self._reached()
-        with told():
+        with not_graded_on_trouble():
             return place.pods()
 
     @property
@@ -331,14 +323,14 @@ class Deployed(Service):
         """The end of what its pods printed, one after the other."""
         if self._place is None or not self._place.lives:
             return ""
-        with contextlib.suppress(Refused, *sessions.TROUBLE):
+        with contextlib.suppress(*TROUBLE):
             return "\n".join(self._place.log(pod) for pod in self._place.raw_pods())
         return ""
 
     def events(self) -> list[str]:
         """What the cluster noted about it, oldest first: "Warning BackOff Pod late-flights: …"."""
         place = self._reached()
-        with told():
+        with not_graded_on_trouble():
             return place.events()
 
     def spread(self, request: Request | None = None, *, count: int = 60) -> list[int]:
@@ -374,7 +366,7 @@ class Deployed(Service):
         self.many(asked, clients=4)
         deadline = time.monotonic() + 5
         while True:
-            with told():
+            with not_graded_on_trouble():
                 logs = [place.log(pod, lines=5 * count + 200) for pod in place.raw_pods()]
             counts = [sum(f"{mark}-{number:04d}" in log for number in range(count)) for log in logs]
             if sum(counts) >= count or time.monotonic() > deadline:
@@ -394,12 +386,12 @@ class Deployed(Service):
         place = self._reached()
         requests = [load] if isinstance(load, Request) else list(load)
         begun = time.monotonic()
-        with told():
+        with not_graded_on_trouble():
             place.load([self._spec(request) for request in requests])
         try:
             yield change
         finally:
-            with told():
+            with not_graded_on_trouble():
                 change.records = place.unload(requests, self.timeout)
         change.seconds = change.seconds or time.monotonic() - begun
 
@@ -475,7 +467,7 @@ class Deployed(Service):
             if load is not None:
                 time.sleep(0.3)  # a few requests before it begins
             begun = time.monotonic()
-            with told():
+            with not_graded_on_trouble():
                 act()
                 change.finished, change.why, change.hint = place.settle(timeout)
                 change.seconds = time.monotonic() - begun
@@ -500,8 +492,8 @@ class Deployed(Service):
         place = self._reached()
         if message["do"] in ("exchange", "open"):
             message |= {"host": place.host, "port": place.port}
-        with told():
-            return place.run.ask(message, seconds + _SLACK_S)
+        with not_graded_on_trouble():
+            return place.session.request(message, seconds + _SLACK_S)
 
     def _said(self) -> str:
         return self.logs
@@ -575,7 +567,7 @@ def pushed(image: Image) -> str:
     """The name under which nodes get an image that was built here."""
     if image.id not in _pushed:
         name = f"{registries.address()}/course-graded:{image.id.removeprefix('sha256:')[:24]}"
-        _pushed[image.id] = registries.push(image.run.api, image.id, name)
+        _pushed[image.id] = registries.push(image.engine.api, image.id, name)
     return _pushed[image.id]
 
 
@@ -642,8 +634,8 @@ def _hold(pod: dict[str, Any], image: Callable[[str], str]) -> None:
 class _Place:
     """One application in a namespace of its own."""
 
-    def __init__(self, run: Run, key: str) -> None:
-        self.run, self.key = run, key
+    def __init__(self, session: ClusterSession, key: str) -> None:
+        self.session, self.key = session, key
         self.names: dict[str, str] = {}
         self.namespace = self.host = ""
         self.port, self.seconds = 0, 0.0
@@ -652,15 +644,15 @@ class _Place:
     @property
     def lives(self) -> bool:
         """Whether it was not removed, and its run goes on."""
-        return self._close is not None and self.run.lives() and not self.run.is_over
+        return self._close is not None and self.session.is_alive() and not self.session.is_over
 
     def begin(self, objects: Sequence[Mapping[str, Any]], target: tuple[str, int], timeout: float) -> None:
         """Apply, and wait until it answers."""
         for version in sorted({str(one["apiVersion"]) for one in objects}):
-            if not self.run.api.serves(version):
+            if not self.session.api.serves(version):
                 not_graded_here(f"this cluster does not serve {version}")
-        self.namespace = self.run.space()
-        self._close = weakref.finalize(self, _leave, self.run, self.namespace)
+        self.namespace = self.session.create_application_namespace()
+        self._close = weakref.finalize(self, _leave, self.session, self.namespace)
         begun = time.monotonic()
         self.apply(objects)
         done, why, hint = self.settle(timeout)
@@ -668,13 +660,13 @@ class _Place:
             said = services._last_lines(self.logs_of_bad()) or None
             raise Unmet(TITLE, why, actual=said, hint=hint)
         name, self.port = target
-        self.host = str(self._get("services", name)["spec"].get("clusterIP"))
+        self.host = str(self._get("Service", name)["spec"].get("clusterIP"))
         if self.host in ("None", ""):
             raise Unmet(TITLE, f"the Service {name} has no address of its own", hint="leave clusterIP out")
         probe = base64.b64encode(get("/health").raw()).decode()
         found = self._wait_for_endpoints(name, 5.0)
         message = {"do": "reach", "host": self.host, "port": self.port, "probe": probe, "timeout": 8.0}
-        reply = self.run.ask(message, 8.0 + _SLACK_S) if found else {"silent": True, "end": "timeout"}
+        reply = self.session.request(message, 8.0 + _SLACK_S) if found else {"silent": True, "end": "timeout"}
         if reply.get("silent"):
             raise Unmet(TITLE, self._unreached(name, found, str(reply.get("end"))))
         self.seconds = time.monotonic() - begun
@@ -683,8 +675,8 @@ class _Place:
         """Whether pods come to stand behind a Service within a time."""
         deadline = time.monotonic() + seconds
         while True:
-            with contextlib.suppress(Refused):  # they are made a moment after the Service is
-                if any(one.get("addresses") for one in self._get("endpoints", service).get("subsets") or []):
+            with contextlib.suppress(ApiError):  # they are made a moment after the Service is
+                if any(one.get("addresses") for one in self._get("Endpoints", service).get("subsets") or []):
                     return True
             if time.monotonic() > deadline:
                 return False
@@ -706,16 +698,16 @@ class _Place:
 
     # the API
 
-    def _path(self, plural: str, name: str = "") -> str:
-        version = _VERSIONS.get(plural, "v1")
-        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-        return f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+    def _path(self, kind: str, name: str = "") -> str:
+        version = "apps/v1" if kind in ("Deployment", "ReplicaSet") else "v1"
+        return self.session.api.path(version, kind, self.namespace, name)
 
-    def _get(self, plural: str, name: str) -> dict[str, Any]:
-        return self.run.api.get(self._path(plural, name))
+    def _get(self, kind: str, name: str) -> dict[str, Any]:
+        return self.session.api.get(self._path(kind, name))
 
-    def _list(self, plural: str) -> list[dict[str, Any]]:
-        return self.run.api.get(self._path(plural))["items"]
+    def _list(self, kind: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.session.api.get(self._path(kind))["items"]
+        return found
 
     def apply(self, objects: Sequence[Mapping[str, Any]]) -> None:
         """Apply objects, by the user that has rights here alone.
@@ -724,17 +716,15 @@ class _Place:
             Unmet: the cluster refuses one.
         """
         for one in objects:
-            group, _, _ = str(one["apiVersion"]).rpartition("/")
-            root = f"/apis/{one['apiVersion']}" if group else f"/api/{one['apiVersion']}"
             name = str(one["metadata"]["name"])
-            path = f"{root}/namespaces/{self.namespace}/{_PLURALS[one['kind']]}/{name}"
+            path = self.session.api.path(str(one["apiVersion"]), str(one["kind"]), self.namespace, name)
             deadline = time.monotonic() + 5
             while True:
                 try:
                     query = {"fieldManager": "course", "force": "true"}
-                    self.run.api.patch(path, one, "apply-patch", query=query, user=self.run.applier)
+                    self.session.api.patch(path, one, "apply-patch", query=query, user=self.session.applier)
                     break
-                except Refused as refused:
+                except ApiError as refused:
                     if refused.status == 403 and "quota" not in refused.reason and time.monotonic() < deadline:
                         time.sleep(0.1)  # the rights are known a moment after they are given
                         continue
@@ -749,7 +739,7 @@ class _Place:
         """Wait until every Deployment is what it should be: whether it is, else why not, and a hint."""
         deadline = time.monotonic() + timeout
         while True:
-            waiting = [one for one in self._list("deployments") if not _is_done(one)]
+            waiting = [one for one in self._list("Deployment") if not _is_done(one)]
             if not waiting:
                 return True, "", None
             why, hint, final = self._trouble(waiting)
@@ -762,7 +752,7 @@ class _Place:
     def until_gone(self, timeout: float) -> None:
         """Wait until what runs in pods that are being removed has ended."""
         deadline = time.monotonic() + timeout
-        while any("deletionTimestamp" in one["metadata"] and _runs(one) for one in self._list("pods")):
+        while any("deletionTimestamp" in one["metadata"] and _runs(one) for one in self._list("Pod")):
             if time.monotonic() > deadline:
                 return
             time.sleep(_LOOK_S)
@@ -816,10 +806,10 @@ class _Place:
     def _newest_pods(self) -> list[dict[str, Any]]:
         """The pods of the newest template of each Deployment; those of older ones are on their way out."""
         marks = set()
-        for one in self._list("replicasets"):
+        for one in self._list("ReplicaSet"):
             marks.add((_revision(one), _mark(one)))
         found = []
-        for one in self._list("deployments"):
+        for one in self._list("Deployment"):
             if int((one.get("status") or {}).get("observedGeneration") or 0) < int(one["metadata"]["generation"]):
                 return []
             found.append(_revision(one))
@@ -831,7 +821,7 @@ class _Place:
         name = pod["metadata"]["name"]
         found = [
             " ".join(str(one.get("message")).split())[:200]
-            for one in self._list("events")
+            for one in self._list("Event")
             if one.get("reason") == "Unhealthy" and (one.get("involvedObject") or {}).get("name") == name
         ]
         return found[-1].replace((pod.get("status") or {}).get("podIP") or "\0", "…") if found else ""
@@ -842,14 +832,14 @@ class _Place:
             one.get("reason") == "Killing"
             and "probe" in str(one.get("message"))
             and (one.get("involvedObject") or {}).get("name") == name
-            for one in self._list("events")
+            for one in self._list("Event")
         )
 
     # pods
 
     def raw_pods(self) -> list[dict[str, Any]]:
         """The pods that are not being removed, oldest first."""
-        found = [one for one in self._list("pods") if "deletionTimestamp" not in one["metadata"]]
+        found = [one for one in self._list("Pod") if "deletionTimestamp" not in one["metadata"]]
         return sorted(found, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]))
 
     def pods(self) -> list[Pod]:
@@ -869,13 +859,13 @@ class _Place:
 
     def log(self, pod: Mapping[str, Any], lines: int = 400, *, previous: bool = False) -> str:
         """The end of what a pod's first container printed."""
-        path = f"{self._path('pods', pod['metadata']['name'])}/log"
+        path = f"{self._path('Pod', pod['metadata']['name'])}/log"
         query = {"tailLines": str(lines), "limitBytes": str(1 << 20), "container": pod["spec"]["containers"][0]["name"]}
         if previous:
             query["previous"] = "true"
         try:
-            return self.run.api.text(path, **query)
-        except Refused:
+            return self.session.api.text(path, **query)
+        except ApiError:
             return ""
 
     def logs_of_bad(self) -> str:
@@ -888,7 +878,7 @@ class _Place:
     def events(self) -> list[str]:
         """See :meth:`Deployed.events`."""
         found = []
-        for one in sorted(self._list("events"), key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime"))):
+        for one in sorted(self._list("Event"), key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime"))):
             about = one.get("involvedObject") or {}
             message = " ".join(str(one.get("message")).split())[:200]
             found.append(f"{one.get('type')} {one.get('reason')} {about.get('kind')} {about.get('name')}: {message}")
@@ -899,11 +889,11 @@ class _Place:
     def load(self, specs: Sequence[Mapping[str, Any]]) -> None:
         """Put a load on the Service."""
         message = {"do": "load", "host": self.host, "port": self.port, "clients": list(specs)}
-        self.run.ask({**message, "at_once": _CLIENTS, "pause": _PAUSE_S}, _SLACK_S)
+        self.session.request({**message, "at_once": _CLIENTS, "pause": _PAUSE_S}, _SLACK_S)
 
     def unload(self, requests: Sequence[Request], timeout: float) -> list[Record]:
         """Take the load off, and give its records."""
-        reply = self.run.ask({"do": "unload"}, timeout + 2 * _SLACK_S)
+        reply = self.session.request({"do": "unload"}, timeout + 2 * _SLACK_S)
         bodies = [base64.b64decode(one) for one in reply["bodies"]]
         found = [
             Record(at, requests[place].asked, status, end, seconds, bodies[body] if body >= 0 else b"")
@@ -913,9 +903,9 @@ class _Place:
 
     def undo(self) -> None:
         """Give each Deployment the template that it had before."""
-        sets = self._list("replicasets")
+        sets = self._list("ReplicaSet")
         done = False
-        for one in self._list("deployments"):
+        for one in self._list("Deployment"):
             mine = [
                 it for it in sets if any(o["uid"] == one["metadata"]["uid"] for o in it["metadata"]["ownerReferences"])
             ]
@@ -925,7 +915,7 @@ class _Place:
             template = copy.deepcopy(mine[-2]["spec"]["template"])
             template["metadata"].get("labels", {}).pop("pod-template-hash", None)
             change = [{"op": "replace", "path": "/spec/template", "value": template}]
-            self.run.api.patch(self._path("deployments", one["metadata"]["name"]), change, "json-patch")
+            self.session.api.patch(self._path("Deployment", one["metadata"]["name"]), change, "json-patch")
             done = True
         if not done:
             raise CheckFailed("there is nothing to go back to: each Deployment had only one revision")
@@ -936,28 +926,24 @@ class _Place:
         if not pods:
             raise CheckFailed("no pod is ready that could be ended")
         names = {pod["metadata"]["name"] for pod in pods}
-        path = self._path("pods", pods[0]["metadata"]["name"])
-        self.run.api.delete(path, {} if grace is None else {"gracePeriodSeconds": grace})
+        path = self._path("Pod", pods[0]["metadata"]["name"])
+        self.session.api.delete(path, {} if grace is None else {"gracePeriodSeconds": grace})
         deadline = time.monotonic() + 10
         while {pod["metadata"]["name"] for pod in self.raw_pods()} <= names and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def scale(self, name: str, replicas: int) -> None:
         """Set a number of pods."""
-        self.run.api.patch(f"{self._path('deployments', name)}/scale", {"spec": {"replicas": replicas}})
+        self.session.api.patch(f"{self._path('Deployment', name)}/scale", {"spec": {"replicas": replicas}})
 
 
-_VERSIONS = {
-    "deployments": "apps/v1",
-    "replicasets": "apps/v1",
-}
 _places: dict[str, _Place] = {}
 _changed: list[_Place] = []
 
 
-def _leave(run: Run, namespace: str) -> None:
-    if not run.is_over:  # else all is removed
-        run.leave(namespace)
+def _leave(session: ClusterSession, namespace: str) -> None:
+    if not session.is_over:  # else all is removed
+        session.remove_namespace(namespace)
 
 
 def _is_done(deployment: Mapping[str, Any]) -> bool:
