@@ -15,8 +15,9 @@ from course.checks.core.expectations import CheckFailed, NotGradedHere, Unmet
 from course.checks.core.sessions import KEEPER, ROLE_LABEL, SESSION_LABEL
 from course.checks.docker import registries
 from course.checks.http.exchanges import get, post
-from course.checks.kubernetes import clusters, sessions
+from course.checks.kubernetes import sessions
 from course.checks.kubernetes.clusters import deploy
+from course.checks.kubernetes.load_reports import LoadReport, RequestRecord
 
 pytestmark = pytest.mark.cluster
 FLIGHT = {"carrier": "AA"}
@@ -154,8 +155,8 @@ def test_a_rollout_to_what_is_hostile_is_refused_too(start, ship):
 def test_it_is_held_tightly(start, api):
     live = start(("allowPrivilegeEscalation: false", "runAsUser: 10001"), ('drop: ["ALL"]', "add: []"))
     assert live.get("/token").json() == {"token": False}
-    place = live._place
-    pod = place.raw_pods()[0]["spec"]
+    driver = live._driver
+    pod = driver.raw_pods()[0]["spec"]
     held = pod["containers"][0]["securityContext"]
     assert held["allowPrivilegeEscalation"] is False
     assert held["capabilities"]["drop"] == ["ALL"]
@@ -163,13 +164,13 @@ def test_it_is_held_tightly(start, api):
     assert pod["containers"][0]["resources"]["limits"]["ephemeral-storage"] == "256Mi"
 
     def used():  # the cluster counts now and then
-        return api.get(f"/api/v1/namespaces/{place.namespace}/resourcequotas/course")["status"]["used"]["pods"]
+        return api.get(f"/api/v1/namespaces/{driver.namespace}/resourcequotas/course")["status"]["used"]["pods"]
 
     deadline = time.monotonic() + 60
     while used() != "2" and time.monotonic() < deadline:
         time.sleep(0.5)
     assert used() == "2"
-    assert api.get(f"/apis/networking.k8s.io/v1/namespaces/{place.namespace}/networkpolicies/course")
+    assert api.get(f"/apis/networking.k8s.io/v1/namespaces/{driver.namespace}/networkpolicies/course")
 
 
 RIGHTS = [
@@ -260,16 +261,16 @@ def test_without_a_cluster_it_is_not_graded_here(ship, image, monkeypatch, tmp_p
 
 
 def test_records_tell_how_a_request_was_lost():
-    change = clusters.Change("the rollout", finished=True)
-    change.records = [
-        clusters.Record(0.0, "GET /model", 200, "complete", 0.01, b'{"version": "1"}'),
-        clusters.Record(0.1, "GET /model", 0, "refused", 0.01),
-        clusters.Record(0.2, "GET /model", 503, "complete", 0.01, b"<html>"),
-        clusters.Record(0.3, "GET /model", 404, "complete", 0.01, b"{"),
+    report = LoadReport("the rollout", finished=True)
+    report.records = [
+        RequestRecord(0.0, "GET /model", 200, "complete", 0.01, b'{"version": "1"}'),
+        RequestRecord(0.1, "GET /model", 0, "refused", 0.01),
+        RequestRecord(0.2, "GET /model", 503, "complete", 0.01, b"<html>"),
+        RequestRecord(0.3, "GET /model", 404, "complete", 0.01, b"{"),
     ]
-    assert (change.asked, change.failed, change.versions()) == (4, 2, [(0.0, "1")])
+    assert (report.asked, report.failed, report.versions()) == (4, 2, [(0.0, "1")])
     with pytest.raises(CheckFailed) as caught:
-        change.expect_no_loss()
+        report.expect_no_loss()
     assert caught.value.actual == "GET /model: the answer was 503; the connection was refused"
     with pytest.raises(CheckFailed, match="though the new pods do not work"):
-        change.expect_stalled()
+        report.expect_stalled()

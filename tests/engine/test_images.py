@@ -9,7 +9,7 @@ import pytest
 
 from course.checks.core.expectations import CheckFailed, NotGradedHere, Unmet
 from course.checks.core.sessions import ROLE_LABEL, SESSION_LABEL
-from course.checks.docker import engines, images
+from course.checks.docker import engines, image_builder
 from course.checks.docker.images import BuildLimits, build
 
 BASE = "python:3.11-slim"
@@ -68,7 +68,7 @@ def test_a_step_may_be_silent_for_as_long_as_it_may_take(ship, monkeypatch):
 
 
 def test_a_build_that_the_engine_breaks_off_is_nobodys_fault(ship, monkeypatch):
-    monkeypatch.setattr(images, "_read", lambda response, lines, over: lines.put(None))
+    monkeypatch.setattr(image_builder, "read_lines", lambda response, lines, over: lines.put(None))
     with pytest.raises(NotGradedHere, match="broke off the build"):
         build(ship(f"FROM {BASE}\nRUN true\n"), limits=SHORT)
 

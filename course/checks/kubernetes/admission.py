@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from course.checks.kubernetes.resource_files import MAX_RESOURCES, Container, Finding, Path, Resource, quantity, show
+from course.checks.core.findings import Finding
+from course.checks.kubernetes.resource_files import MAX_RESOURCES, ContainerSpec, Path, Resource, quantity, show
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("apps/v1",),
@@ -78,7 +79,7 @@ def allowed(resources: Sequence[Resource], *, placed: bool = False) -> list[Find
     """
     found: list[Finding] = []
     if len(resources) > MAX_RESOURCES:
-        return [Finding("", None, f"there are {len(resources)} objects, and {MAX_RESOURCES} are the most")]
+        return [Finding(None, f"there are {len(resources)} objects, and {MAX_RESOURCES} are the most")]
     for one in resources:
         if one.version not in KINDS.get(one.kind, ()):
             found.append(_unknown(one))
@@ -144,7 +145,7 @@ def _sums(resources: Sequence[Resource]) -> list[Finding]:
     deployments = [one for one in resources if one.kind == "Deployment"]
     pods = sum(max(0, min(one.replicas, 10**6)) for one in deployments)
     if pods > MAX_PODS and all(one.replicas <= MAX_REPLICAS for one in deployments):
-        return [Finding("", None, f"there would be {pods} pods together, and {MAX_PODS} are the most")]
+        return [Finding(None, f"there would be {pods} pods together, and {MAX_PODS} are the most")]
     memory = 0.0
     for one in deployments:
         for container in one.containers:
@@ -152,9 +153,7 @@ def _sums(resources: Sequence[Resource]) -> list[Finding]:
             memory += max(0, min(one.replicas, MAX_PODS)) * (limit or 0)
     if memory > MAX_ALL_MEMORY:
         reason = f"all pods together may take {memory / 2**30:.1f} GiB of memory"
-        return [
-            Finding("", None, f"{reason}, and {MAX_ALL_MEMORY / 2**30:g} GiB are the most", "how much does one need?")
-        ]
+        return [Finding(None, f"{reason}, and {MAX_ALL_MEMORY / 2**30:g} GiB are the most", "how much does one need?")]
     return []
 
 
@@ -323,7 +322,7 @@ def _volume(one: Resource, path: Path, volume: Mapping[str, Any]) -> list[Findin
     return found
 
 
-def _container(one: Resource, container: Container) -> list[Finding]:
+def _container(one: Resource, container: ContainerSpec) -> list[Finding]:
     path, found = container.path, _security(one, (*container.path, "securityContext"))
     for inner, port in one.items((*path, "ports")):
         if port.get("hostPort"):
@@ -356,7 +355,7 @@ def _container(one: Resource, container: Container) -> list[Finding]:
     return found
 
 
-def actions(one: Resource, container: Container) -> Iterable[tuple[Path, Mapping[str, Any]]]:
+def actions(one: Resource, container: ContainerSpec) -> Iterable[tuple[Path, Mapping[str, Any]]]:
     """The probes and hooks of a container, each with its path; the last of which is its name."""
     for name in ("readinessProbe", "livenessProbe", "startupProbe"):
         if isinstance(probe := container.get(name), dict):

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from course.checks.core.expectations import CheckFailed, fail
+from course.checks.core.findings import Finding, expect_none, named
 from course.checks.files import reading
 from course.checks.kubernetes import resource_files
-from course.checks.kubernetes.policies import ENDPOINTS, NEEDS, RULES, Policy, _least
-from course.checks.kubernetes.resource_files import MAX_RESOURCES, Finding, Resource
+from course.checks.kubernetes.policies import ENDPOINTS, NEEDS, RULES, Policy, least_pods
+from course.checks.kubernetes.resource_files import MAX_RESOURCES, Resource
 
 MAX_BYTES = reading.MAX_DOCUMENT_BYTES  # of all files together
 
@@ -146,18 +147,15 @@ class Manifests:
             CheckFailed: with the file, the line, the reason and the hint of the first that it found.
             ValueError: there is no such rule.
         """
-        found = self._found(rule)
-        if found:
-            more = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
-            raise CheckFailed(f"{found[0]}{more}", hint=found[0].hint)
+        expect_none(self._found(rule))
 
     def _found(self, rule: str) -> list[Finding]:
         if rule not in RULES:
             raise ValueError(f"a rule is one of {', '.join(RULES)}; got {rule!r}")
         found = RULES[rule](self.policy)
         if not found and (kind := NEEDS.get(rule)) and not self.of(kind):
-            found = [Finding("", None, f"{self.name} holds no {kind}")]
-        return [Finding(one.file, one.line, one.reason, one.hint, rule, one.text) for one in found]
+            found = [Finding(None, f"{self.name} holds no {kind}")]
+        return named(rule, found)
 
     def expect_kinds(self, *kinds: str) -> None:
         """Fail the check unless there is at least one object of each kind."""
@@ -171,7 +169,7 @@ class Manifests:
         if not self.of("Deployment"):
             fail(f"{self.name} holds no Deployment")
         for one in self.of("Deployment"):
-            if (count := _least(self.policy, one)) < least:
+            if (count := least_pods(self.policy, one)) < least:
                 finding = one.finding("spec.replicas", f"{one.shown} keeps {count} pod{'s' * (count != 1)}")
                 raise CheckFailed(
                     str(finding), expected=f"{least} or more", hint="when one is gone, another must answer"

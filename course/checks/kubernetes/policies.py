@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from course.checks.docker.dockerfiles import is_secret_name, secret_in
+from course.checks.core.findings import Finding
+from course.checks.files.secret_detection import is_secret_name, secret_in
 from course.checks.kubernetes.admission import actions, allowed
-from course.checks.kubernetes.resource_files import Container, Finding, Path, Resource, quantity
+from course.checks.kubernetes.resource_files import ContainerSpec, Path, Resource, quantity
 from course.checks.kubernetes.schemas import valid
 
 ENDPOINTS: Mapping[str, tuple[str, ...]] = {
@@ -50,7 +51,7 @@ class Policy:
         """The objects that have pods."""
         return [one for one in self.resources if one.template is not None]
 
-    def containers(self, *, serving: bool = True) -> Iterator[tuple[Resource, Container]]:
+    def containers(self, *, serving: bool = True) -> Iterator[tuple[Resource, ContainerSpec]]:
         """All containers with the object that they belong to."""
         for one in self.workloads:
             for container in one.containers if serving else one.all_containers:
@@ -146,12 +147,12 @@ def ports(policy: Policy) -> list[Finding]:
     return found
 
 
-def _entries(container: Container) -> list[Mapping[str, Any]]:
+def _entries(container: ContainerSpec) -> list[Mapping[str, Any]]:
     entries = container.get("ports", [])
     return [port for port in entries if isinstance(port, dict)] if isinstance(entries, list) else []
 
 
-def _opens(container: Container, port: Any) -> bool:
+def _opens(container: ContainerSpec, port: Any) -> bool:
     """Whether a container has such a port. One that lists none may listen anywhere, and has no names."""
     entries = _entries(container)
     if isinstance(port, str):
@@ -159,7 +160,7 @@ def _opens(container: Container, port: Any) -> bool:
     return not entries or any(entry.get("containerPort") == port for entry in entries)
 
 
-def _listed(container: Container) -> str:
+def _listed(container: ContainerSpec) -> str:
     return ", ".join(
         f"{entry.get('containerPort')} ({entry['name']})" if entry.get("name") else str(entry.get("containerPort"))
         for entry in _entries(container)
@@ -206,7 +207,7 @@ _PROBES = {
 }
 
 
-def _main(policy: Policy) -> Iterator[tuple[Resource, Container]]:
+def _main(policy: Policy) -> Iterator[tuple[Resource, ContainerSpec]]:
     """The containers to which requests come: those that a Service leads to; without a Service the first of each pod."""
     for one in policy.workloads:
         services = [service for service in policy.of("Service") if one in policy.selected(service)]
@@ -384,7 +385,7 @@ def _secret(key: str, value: Any) -> str | None:
 
 def _hidden(one: Resource, path: Path, reason: str, hint: str, key: str) -> Finding:
     """A finding that does not repeat the line, in which the secret stands."""
-    return Finding(one.file, one.at(path), reason, hint, text=f"{key[:40]}: …")
+    return Finding(one.at(path), reason, hint, text=f"{key[:40]}: …", file=one.file)
 
 
 def references(policy: Policy) -> list[Finding]:
@@ -409,7 +410,7 @@ def references(policy: Policy) -> list[Finding]:
     return found
 
 
-def _of_container(policy: Policy, one: Resource, container: Container, volumes: list) -> list[Finding]:
+def _of_container(policy: Policy, one: Resource, container: ContainerSpec, volumes: list) -> list[Finding]:
     found = []
     for path, _ in one.items((*container.path, "env")):
         for kind, key in (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")):
@@ -451,7 +452,7 @@ def rollout(policy: Policy) -> list[Finding]:
             found.append(one.finding("spec.strategy.type", reason, "type: RollingUpdate replaces them one by one"))
             continue
         path = "spec.strategy.rollingUpdate.maxUnavailable"
-        least = _least(policy, one)
+        least = least_pods(policy, one)
         gone = _pods(one.get(path, "25%"), least)
         if gone is not None and gone >= least:
             reason = f"of {least} pod{'s' * (least != 1)} {min(gone, least)} may be gone at once: nobody answers then"
@@ -464,7 +465,7 @@ def rollout(policy: Policy) -> list[Finding]:
     return found
 
 
-def _least(policy: Policy, one: Resource) -> int:
+def least_pods(policy: Policy, one: Resource) -> int:
     """How many pods a Deployment has at least."""
     for scaler in policy.of("HorizontalPodAutoscaler"):
         target = scaler.mapping("spec.scaleTargetRef")
@@ -548,7 +549,7 @@ def autoscaler(policy: Policy) -> list[Finding]:
                 reason = f"{container.name} asks for no processor time, of which {one.shown} counts a share"
                 found.append(there.finding(container.path, reason, "resources.requests.cpu"))
     if not policy.of("HorizontalPodAutoscaler"):
-        found.append(Finding("", None, "there is no HorizontalPodAutoscaler"))
+        found.append(Finding(None, "there is no HorizontalPodAutoscaler"))
     return found
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.core.findings import Finding, quote
 from course.checks.files import reading
 
 TITLE = "the manifests can be read"
@@ -43,34 +44,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a rule found in manifests.
-
-    Attributes:
-        file: where, below the folder of manifests.
-        line: counted from 1; None when it is about something that is missing.
-        reason: what is wrong, in words for the student.
-        hint: a help that does not tell the answer.
-        rule: the name of the rule.
-        text: the beginning of that line.
-    """
-
-    file: str
-    line: int | None
-    reason: str
-    hint: str | None = None
-    rule: str = ""
-    text: str = ""
-
-    def __str__(self) -> str:
-        if not self.line:
-            return f"{self.file}: {self.reason}" if self.file else self.reason
-        shown = f" ({self.text})" if self.text else ""
-        return f"{self.file} line {self.line}{shown}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Container:
+class ContainerSpec:
     """One container of a pod's template: its data, its path in the object, and whether it only prepares."""
 
     data: Mapping[str, Any]
@@ -153,8 +127,8 @@ class Resource:
     def finding(self, path: str | Path, reason: str, hint: str | None = None) -> Finding:
         """A finding about a place in it."""
         line = self.at(path)
-        text = " ".join(self.source[line - 1].split()) if line and line <= len(self.source) else ""
-        return Finding(self.file, line, reason, hint, text=text if len(text) <= 60 else text[:59] + "…")
+        text = quote(self.source[line - 1]) if line and line <= len(self.source) else ""
+        return Finding(line, reason, hint, text=text, file=self.file)
 
     # pods
 
@@ -174,16 +148,16 @@ class Resource:
         return {} if self.template is None else self.mapping((*self.template, "metadata", "labels"))
 
     @functools.cached_property
-    def all_containers(self) -> tuple[Container, ...]:
+    def all_containers(self) -> tuple[ContainerSpec, ...]:
         """The containers of its pods, those that prepare (initContainers) too."""
         if self.template is None:
             return ()
         spec = (*self.template, "spec")
-        found = [Container(data, path) for path, data in self.items((*spec, "containers"))]
-        return (*found, *(Container(data, path, True) for path, data in self.items((*spec, "initContainers"))))
+        found = [ContainerSpec(data, path) for path, data in self.items((*spec, "containers"))]
+        return (*found, *(ContainerSpec(data, path, True) for path, data in self.items((*spec, "initContainers"))))
 
     @property
-    def containers(self) -> tuple[Container, ...]:
+    def containers(self) -> tuple[ContainerSpec, ...]:
         """The containers that serve."""
         return tuple(one for one in self.all_containers if not one.prepares)
 

@@ -11,6 +11,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from jsonschema.exceptions import relevance
 from referencing import Registry
 from referencing import Resource as Document
 
-from course.checks.kubernetes.resource_files import TEMPLATES, Finding, Resource, quantity, show
+from course.checks.core.findings import Finding
+from course.checks.kubernetes.resource_files import TEMPLATES, Resource, quantity, show
 
 MAX_ERRORS = 5  # of one object
 USUAL = (
@@ -116,7 +118,7 @@ def _misfits(one: Resource) -> list[Finding]:
             found.append(finding)
         else:
             reason = f"{finding.reason} {_span(lacking)}"
-            found.append(Finding(finding.file, finding.line, reason, finding.hint, text=finding.text))
+            found.append(replace(finding, reason=reason))
     return sorted(found, key=lambda finding: finding.line or 0)
 
 
