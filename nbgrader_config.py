@@ -52,6 +52,7 @@ if (ROOT / "solutions").is_dir():
         "*.pyc",
         "__pycache__",
         ".pytest_cache",
+        "checks",  # questions with hidden checks; ReleaseQuestions writes what students get of them
         # What running a source notebook in place left behind must never be copied over a submission: it is the
         # solution. nbgrader writes this path with the dot, and globs are compared as text.
         f"{ROOT}/solutions/./*/shipped",

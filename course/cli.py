@@ -194,7 +194,7 @@ def _lab_folder(context: click.Context, lab: str | None) -> Path:
 
 
 def _hidden_points(cell) -> float:
-    return float((cell.judgement.result or {}).get("hidden_points", 0))
+    return cell.judgement.result.hidden_points if cell.judgement.result is not None else 0
 
 
 def _visible_earned(cell) -> bool:
@@ -218,7 +218,7 @@ def _check_record(folder: Path, graded: list) -> dict:
             "grade_id": cell.grade_id,
             "score": cell.judgement.score,
             "points": cell.judgement.points,
-            "result": cell.judgement.result,
+            "result": cell.judgement.result and cell.judgement.result.to_dict(),
         }
         for cell in graded
     ]
@@ -239,18 +239,19 @@ def normalise(files: tuple[Path, ...], only_check: bool) -> None:
     Example:
       course normalise solutions/01_python_model/*.ipynb
     """
-    from course.labs import notebooks
+    from course.labs import notebooks, source
 
     differ = 0
     for path in files:
-        lines = notebooks.difference(path)
+        wanted = source.with_points(notebooks.read(path), path.resolve().parent)
+        lines = notebooks.difference(path, wanted)
         if not lines:
             continue
         differ += 1
         if only_check:
             click.echo(f"{path} is not in normal form; run: course normalise {path}\n" + "\n".join(lines))
         else:
-            notebooks.write(notebooks.read(path), path)
+            notebooks.write(wanted, path)
             click.echo(f"normalised {path}")
     sys.exit(1 if only_check and differ else 0)
 

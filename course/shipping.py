@@ -321,14 +321,9 @@ def _keeper_of_answers(shell) -> Callable[[Any], None]:
 
 def _ship_magic(shell, line: str, cell: str) -> None:
     """%%ship [--no-run] PATH: write this cell to shipped/PATH; run it here too, if it is a Python module."""
-    words = _words(line)
-    run = "--no-run" not in words
-    names = [word for word in words if not word.startswith("--")]
-    if len(names) != 1 or set(words) - set(names) - {"--no-run"}:
-        raise ShippingError(f"write %%ship and the name of one file, such as %%ship features.py; got %%ship {line}")
-    path = save(names[0], _for_make(names[0], cell))
+    path, name, run = ship_cell(line, cell)
     if path.suffix != ".py":
-        print(f"shipped {names[0]}")
+        print(f"shipped {name}")
         if handing_in.STUB in cell:
             print(f"Not solved yet: it still holds {handing_in.STUB}.")
         return
@@ -336,7 +331,27 @@ def _ship_magic(shell, line: str, cell: str) -> None:
     if run:
         code = compile(cell, str(path), "exec", dont_inherit=True)  # this module's __future__ is not the student's
         exec(code, shell.user_ns)
-    print(f"shipped {names[0]}")
+    print(f"shipped {name}")
+
+
+def ship_cell(line: str, cell: str) -> tuple[Path, str, bool]:
+    """Write the file that a `%%ship` cell holds; nothing is run.
+
+    Args:
+        line: what stands behind `%%ship`: the file's path below the folder of shipped files, perhaps `--no-run`.
+        cell: the rest of the cell.
+
+    Returns:
+        Where the file is, its name, and whether the cell asks to be run, too.
+
+    Raises:
+        ShippingError: the line does not name one file, or it cannot be written.
+    """
+    words = _words(line)
+    names = [word for word in words if not word.startswith("--")]
+    if len(names) != 1 or set(words) - set(names) - {"--no-run"}:
+        raise ShippingError(f"write %%ship and the name of one file, such as %%ship features.py; got %%ship {line}")
+    return save(names[0], _for_make(names[0], cell)), names[0], "--no-run" not in words
 
 
 def _words(line: str) -> list[str]:

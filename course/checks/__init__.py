@@ -1,7 +1,9 @@
-"""The vocabulary of grading: what grade cells say of what was shipped. Uses `flights` and `shipping`, not nbgrader."""
+"""The vocabulary of grading: what questions say of what was shipped. Uses `flights` and `shipping`, not nbgrader."""
 
 from course.checks.core.expectations import CheckFailed, Unmet, expect, fail, not_graded_here
-from course.checks.core.question import Outcome, Question, Result, summary
+from course.checks.core.loading import grade, summary
+from course.checks.core.question import Question, fixture
+from course.checks.core.result import Outcome, Result
 from course.checks.files.reading import answer, document, listing, text
 from course.checks.http.services import service
 from course.checks.model.models import model, recipes
@@ -20,6 +22,8 @@ __all__ = [
     "document",
     "expect",
     "fail",
+    "fixture",
+    "grade",
     "listing",
     "model",
     "module",

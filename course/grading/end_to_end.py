@@ -113,7 +113,7 @@ def walk(root: Path, workplace: Path, labs: list[str] | None = None) -> Iterator
             new = [one for one in after if before.get(one.name) != one.digest]
             before = {one.name: one.digest for one in after}
             graded = running.judged(done, path.name)
-            yield Stage(lab.name, path, _title(notebook), seconds, graded, new, _start(done))
+            yield Stage(lab.name, path, _title(notebook), seconds, graded, new, start(done))
 
 
 def artifacts(shipped: Path) -> list[Artifact]:
@@ -186,12 +186,12 @@ def _section(stage: Stage, workplace: Path) -> Iterator[str]:
         rows = [[one.name, _size(one.size), one.digest[:16]] for one in stage.artifacts]
         yield table("What it shipped", ["Artifact", "Size", "SHA-256 begins"], rows)
     for cell in stage.by_machine:
-        record = cell.judgement.result or {}
-        earned = "not graded here" if cell.judgement.score is None else points(cell.judgement.score, record["points"])
-        yield f'<section class="question"><h3>{escape(str(record.get("title", cell.grade_id)))} · {earned}</h3>'
+        result = cell.judgement.result
+        earned = "not graded here" if cell.judgement.score is None else points(cell.judgement.score, result.points)
+        yield f'<section class="question"><h3>{escape(result.title)} · {earned}</h3>'
         yield '<ul class="checks">'
-        for check in record.get("checks", []):
-            yield f"<li>{escape(str(check['outcome']))}: {escape(str(check['title']))}</li>"
+        for check in result.checks:
+            yield f"<li>{check.outcome}: {escape(check.title)}</li>"
         yield "</ul></section>"
 
 
@@ -204,7 +204,8 @@ def _title(notebook: NotebookNode) -> str:
     return next((line.lstrip("# ") for line in lines if line.startswith("# ")), "")
 
 
-def _start(notebook: NotebookNode) -> str:
+def start(notebook: NotebookNode) -> str:
+    """The sentence in which an executed notebook says what it starts from; empty where it says nothing."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             for line in str(output.get("text", "")).splitlines():

@@ -6,14 +6,14 @@ look. Grade cells of this course emit a machine-readable result; what it says co
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nbformat import NotebookNode
 from nbgrader import utils
 
-MIME = "application/vnd.course.result+json"
+from course.checks.core.result import MIME, Result
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Judgement:
         score: the points; None when a person must look.
         points: what the cell is worth.
         text: the result as a terminal shows it, or why there is none.
-        result: the machine-readable record, if the cell emitted one.
+        result: what the question found, if the cell holds a result.
     """
 
     score: float | None
     points: float
     text: str = ""
-    result: dict[str, Any] | None = None
+    result: Result | None = None
 
 
 def judge(cell: NotebookNode) -> Judgement:
@@ -47,27 +47,29 @@ def judge(cell: NotebookNode) -> Judgement:
     if record is not None:
         return _from_record(record, points)
     errors = [output for output in cell.outputs if output.output_type == "error"]
-    if "Question(" in cell.source:
+    if "grade(" in cell.source:
         # checks catch what students do; what escapes them, or a result that never came, is not the student's fault
         why = f"{errors[-1].ename}: {errors[-1].evalue}" if errors else "the cell gave no result"
-        return Judgement(None, points, f"the grade cell itself broke ({why}); a person must look")
+        return Judgement(None, points, f"the question itself broke ({why}); a person must look")
     return _as_nbgrader(cell, points)
 
 
-def _record(cell: NotebookNode) -> dict[str, Any] | None:
+def _record(cell: NotebookNode) -> Mapping[str, Any] | None:
     results = [output for output in cell.outputs if output.output_type == "execute_result" and MIME in output.data]
     record = results[-1].data[MIME] if results else None
-    return dict(record) if isinstance(record, dict) else None
+    return record if isinstance(record, Mapping) else None
 
 
-def _from_record(record: dict[str, Any], points: float) -> Judgement:
-    text = str(record.get("text", ""))
-    score, worth = record.get("score"), record.get("points")
-    sound = all(isinstance(number, int | float) and math.isfinite(number) for number in (score, worth))
-    if not sound or not 0 <= score <= points or worth != points:
-        why = f"the result says {score!r} of {worth!r} points, the cell is worth {points:g}; a person must look"
-        return Judgement(None, points, f"{text}\n{why}".strip(), record)
-    return Judgement(None if record.get("needs_person") else float(score), points, text, record)
+def _from_record(record: Mapping[str, Any], points: float) -> Judgement:
+    try:
+        result = Result.from_dict(record)
+    except ValueError as error:
+        return Judgement(None, points, f"the result cannot be read ({error}); a person must look")
+    text = result.to_text()
+    if not 0 <= result.score <= points or result.points != points:
+        why = f"the result says {result.score:g} of {result.points:g} points, the cell is worth {points:g}"
+        return Judgement(None, points, f"{text}\n{why}; a person must look", result)
+    return Judgement(None if result.needs_person else float(result.score), points, text, result)
 
 
 def _as_nbgrader(cell: NotebookNode, points: float) -> Judgement:

@@ -67,15 +67,19 @@ def dumps(notebook: NotebookNode) -> str:
     return nbformat.writes(normalise(notebook), version=4).rstrip("\n") + "\n"
 
 
-def difference(path: Path) -> list[str]:
+def difference(path: Path, wanted: NotebookNode | None = None) -> list[str]:
     """The first lines in which a file differs from its normal form; empty when it is in normal form.
+
+    Args:
+        path: the file.
+        wanted: what it should hold; by default what it does.
 
     Raises:
         NotebookError: it is not a notebook.
     """
     import difflib
 
-    notebook = read(path)
+    notebook = wanted if wanted is not None else read(path)
     text = path.read_text(encoding="utf-8")
     lines = difflib.unified_diff(text.splitlines(), dumps(notebook).splitlines(), "as it is", "normal form", n=1)
     return list(lines)[:20]

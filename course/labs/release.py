@@ -32,6 +32,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 from traitlets.log import get_logger
 
+from course.checks.core.loading import FOLDER
 from course.labs import notebooks, source
 from course.labs.stubs import ClearShippedSolutions
 
@@ -46,6 +47,29 @@ class NormalForm(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources):
         """Normalise one notebook."""
         return notebooks.normalise(nb), resources
+
+
+class ReleaseQuestions(NbGraderPreprocessor):
+    """Write the questions of a notebook to the released lab, without their hidden checks.
+
+    nbgrader copies no folder `checks/` itself: CourseDirectory.ignore names it, for hidden checks must not travel.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources):
+        """Write the questions of one notebook; it is not changed."""
+        directory = CourseDirectory(config=self.config)
+        lab = resources["nbgrader"]["assignment"]
+        here, there = (
+            Path(directory.format_path(folder, ".", lab), FOLDER)
+            for folder in (directory.source_directory, directory.release_directory)
+        )
+        for cell in nb.cells:
+            if notebooks.is_graded(cell):
+                there.mkdir(parents=True, exist_ok=True)
+                name = f"{notebooks.grade_id(cell)}.py"
+                text = (here / name).read_text(encoding="utf-8")
+                (there / name).write_text(source.released_question(text), encoding="utf-8", newline="\n")
+        return nb, resources
 
 
 # Checksums are taken of what students get: so the normal form comes before each of them.
@@ -64,6 +88,7 @@ PREPROCESSORS = [
     NormalForm,
     ComputeChecksums,
     CheckCellMetadata,
+    ReleaseQuestions,
 ]
 
 
@@ -242,6 +267,10 @@ def secrets(lab: Path) -> tuple[set[str], set[str]]:
                 inside, outside = outside[len(magic) :], magic
             secret.update(line.strip() for line in inside if len(line.strip()) >= 12)
             given.update(line.strip() for line in outside)
+    for path in source.questions(lab):
+        inside, outside = source.regions(path.read_text(encoding="utf-8"), (source.HIDDEN,))
+        secret.update(line.strip() for line in inside if len(line.strip()) >= 12)
+        given.update(line.strip() for line in outside)
     given |= {
         line.strip() for path in source.given_files(lab) for line in path.read_text(errors="replace").splitlines()
     }

@@ -1,27 +1,21 @@
-"""Runs notebooks in a lab's folder, whole or their grade cells alone. Used by `course check`, `execute` and tests."""
+"""What authors and students do with a lab's notebooks: run them, check what was shipped, store outputs.
+
+Used by `course check`, `course execute` and the tests.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
-from course.labs import notebooks, source
+from course.labs import examiner, notebooks, runner, source
 from course.labs.judgement import Judgement, judge
-
-CELL_TIMEOUT = 180  # seconds
-SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-
-class RunError(Exception):
-    """A notebook could not be run to its end; the message says where and why."""
+from course.labs.runner import RunError
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,7 @@ class Graded:
 
 
 def execute(notebook: NotebookNode, folder: Path, *, allow_errors: bool = False) -> NotebookNode:
-    """Run a notebook in a new kernel, the way nbgrader does.
+    """Run all cells of a notebook in a new kernel, as a student does.
 
     Args:
         notebook: it is not changed.
@@ -48,44 +42,9 @@ def execute(notebook: NotebookNode, folder: Path, *, allow_errors: bool = False)
         RunError: a cell failed, took too long, or the kernel died.
     """
     result = nbformat.from_dict(notebook)
-    client = NotebookClient(
-        result,
-        timeout=CELL_TIMEOUT,
-        kernel_name="python3",
-        allow_errors=allow_errors,
-        resources={"metadata": {"path": str(folder)}},
-        record_timing=False,
-        extra_arguments=["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"],  # not a kernel's own remarks
-    )
-    try:
-        client.execute(env=kernel_environment())
-    except CellExecutionError as error:
-        raise RunError(str(error).strip()) from None
-    except (DeadKernelError, TimeoutError) as error:
-        raise RunError(f"the kernel did not finish: {error}") from None
-    return result
-
-
-def kernel_environment() -> dict[str, str]:
-    """What a kernel's process finds in its environment: one thread, and no folder of shipped files but its own."""
-    inherited = {key: value for key, value in os.environ.items() if key != "COURSE_SHIPPED"}
-    return {**inherited, **SINGLE_THREADED}
-
-
-def only_grade_cells(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with nothing but its graded code cells, to be run alone."""
-    result = nbformat.from_dict(notebook)
-    result.cells = [cell for cell in result.cells if notebooks.is_graded(cell)]
-    return result
-
-
-def with_hidden_tests(released: NotebookNode, original: NotebookNode) -> NotebookNode:
-    """A released or submitted notebook with the grade cells of its source, as nbgrader puts them back when grading."""
-    cells = {notebooks.grade_id(cell): cell for cell in original.cells if notebooks.is_graded(cell)}
-    result = nbformat.from_dict(released)
-    for cell in result.cells:
-        if notebooks.grade_id(cell) in cells:
-            cell.source = cells[notebooks.grade_id(cell)].source
+    with runner.local_manager() as manager:
+        policy = runner.Policy(manager, environment=runner.environment(), stop_at_error=not allow_errors)
+        runner.run(result, folder, policy)
     return result
 
 
@@ -117,7 +76,7 @@ def judged(notebook: NotebookNode, name: str = "") -> list[Graded]:
 
 
 def check(folder: Path, names: Iterable[str] = ()) -> list[Graded]:
-    """Run only the grade cells of a lab's notebooks, in a new kernel for each notebook, against what is shipped there.
+    """Ask the questions of a lab's notebooks about what is shipped there. No notebook is run.
 
     Args:
         folder: a lab's folder, such as labs/01_python_model.
@@ -129,10 +88,18 @@ def check(folder: Path, names: Iterable[str] = ()) -> list[Graded]:
     """
     found = []
     for path in pick(folder, names):
-        alone = only_grade_cells(notebooks.read(path))
-        if alone.cells:
-            found += judged(execute(alone, folder, allow_errors=True), path.name)
+        with examiner.plain(folder, runner.environment()) as questions:
+            found += judged(examined(notebooks.read(path), questions), path.name)
     return found
+
+
+def examined(notebook: NotebookNode, questions: examiner.Examiner) -> NotebookNode:
+    """The graded code cells of a notebook with what their questions give; no other cell."""
+    result = nbformat.from_dict(notebook)
+    result.cells = [cell for cell in result.cells if notebooks.is_graded(cell)]
+    for cell in result.cells:
+        cell.outputs = questions.outputs(cell.metadata.nbgrader.grade_id)
+    return result
 
 
 def pick(folder: Path, names: Iterable[str] = ()) -> list[Path]:
@@ -155,13 +122,13 @@ def pick(folder: Path, names: Iterable[str] = ()) -> list[Path]:
 
 
 def clean_copy(lab: Path, target: Path) -> Path:
-    """A lab's folder as it is before anything ran: its given files, without notebooks.
+    """A lab's folder as it is before anything ran: its given files and questions, without notebooks.
 
     Returns:
         The new folder, `target`.
     """
     target.mkdir(parents=True)
-    for path in source.given_files(lab):
+    for path in (*source.given_files(lab), *source.questions(lab)):
         place = target / path.relative_to(lab)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)

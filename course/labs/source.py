@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from course.checks.core.loading import FOLDER
 from course.labs import notebooks
 
 SOLUTION = ("BEGIN SOLUTION", "END SOLUTION")
@@ -55,9 +56,30 @@ def sources(lab: Path) -> list[Path]:
 
 
 def given_files(folder: Path) -> list[Path]:
-    """The other files of a folder that students get: not notebooks, nor what running them leaves behind."""
+    """The other files of a folder that students get as they are: no notebooks, questions, or what running leaves."""
     found = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".ipynb"]
-    return sorted(path for path in found if not is_generated(path, folder))
+    asked = folder / FOLDER
+    return sorted(path for path in found if not is_generated(path, folder) and asked not in path.parents)
+
+
+def questions(folder: Path) -> list[Path]:
+    """The modules of a lab's questions, one for each graded code cell."""
+    return sorted((folder / FOLDER).glob("*.py"))
+
+
+def released_question(text: str) -> str:
+    """A question's module as students get it: without its hidden checks.
+
+    Raises:
+        ValueError: a marked region is nested, or not opened, or not closed.
+    """
+    lines = "\n".join(regions(text, (HIDDEN,))[1])
+    return re.sub(r"\n{4,}", "\n\n\n", lines).rstrip() + "\n"
+
+
+def grade_cell(grade_id: str) -> str:
+    """The source of a grade cell."""
+    return f'from course.checks import grade\n\ngrade("{grade_id}")'
 
 
 def is_generated(path: Path, top: Path) -> bool:
@@ -90,13 +112,17 @@ def problems(lab: Path) -> list[Problem]:
             elif name:
                 seen[name] = path.name
         total += points(notebook)
+    found += _question_problems(lab)
     if total > LAB_POINTS:
         found.append(Problem(lab.name, f"the cells are worth {total:g} points together; a lab is worth {LAB_POINTS}"))
     for path in given_files(lab):
         if any(mark in path.read_text(encoding="utf-8", errors="replace") for region in REGIONS for mark in region):
             place = path.relative_to(lab).as_posix()
             found.append(
-                Problem(place, "only notebooks can hold solutions and hidden tests: this file goes to students")
+                Problem(
+                    place,
+                    "only notebooks and questions can hold solutions and hidden tests: this file goes to students",
+                )
             )
     return found
 
@@ -160,7 +186,7 @@ def _cell_problems(cell: NotebookNode, prefix: str) -> list[str]:
     roles = {role: notebooks.is_a(cell, role) for role in ("grade", "solution", "locked", "task")}
     for kind, allowed, what in (
         (SOLUTION, roles["solution"], "a solution"),
-        (HIDDEN, notebooks.is_graded(cell), "a grade"),
+        (HIDDEN, False, "a question's module; in a notebook there is no such"),
         (MARK_SCHEME, roles["task"], "a task"),
     ):
         if kind[0] in cell.source and not allowed:
@@ -174,31 +200,75 @@ def _cell_problems(cell: NotebookNode, prefix: str) -> list[str]:
         found.append(f"a grade id of this notebook looks like {prefix}words; got {name!r}")
     if (roles["grade"] or roles["task"]) and not float(cell.metadata.nbgrader.get("points", 0)) > 0:
         found.append("it is graded, but has no points")
-    if notebooks.is_graded(cell):
-        found += _grade_cell_problems(cell)
+    if notebooks.is_graded(cell) and cell.source.strip() != grade_cell(name):
+        found.append(f"a grade cell holds nothing but\n{grade_cell(name)}")
     return found
 
 
-def _grade_cell_problems(cell: NotebookNode) -> list[str]:
-    """The points in nbgrader's metadata and in the code agree, and the cell's value is the result."""
+def _question_problems(lab: Path) -> list[Problem]:
+    """Each graded code cell has a question and each question its cell, and they agree on the points."""
+    cells = {
+        notebooks.grade_id(cell): float(cell.metadata.nbgrader.get("points", 0))
+        for path in sources(lab)
+        for cell in notebooks.read(path).cells
+        if notebooks.is_graded(cell)
+    }
+    paths = {path.stem: path for path in questions(lab)}
+    found = [
+        Problem(f"{FOLDER}/{name}.py", "is missing; the notebook has its grade cell")
+        for name in cells.keys() - paths.keys()
+    ]
+    for name, path in paths.items():
+        place = path.relative_to(lab).as_posix()
+        if name not in cells:
+            found.append(Problem(place, f"no notebook has a grade cell with the id {name!r}"))
+            continue
+        found += [Problem(place, text) for text in _module_problems(path, cells[name])]
+    return found
+
+
+def _module_problems(path: Path, worth: float) -> list[str]:
+    text = path.read_text(encoding="utf-8")
     try:
-        tree = ast.parse(cell.source)
-    except SyntaxError as error:
-        return [f"the grade cell is not Python: {error.msg} (line {error.lineno})"]
-    worth = float(cell.metadata.nbgrader.get("points", 0))
+        released_question(text)
+        points = stated_points(text)
+    except (SyntaxError, ValueError) as error:
+        return [f"cannot be used: {error}"]
+    if points == worth:
+        return []
+    return [f"the question is worth {points:g} points, nbgrader's metadata say {worth:g}; run: course normalise"]
+
+
+def stated_points(text: str) -> float:
+    """The points of a question, read from its module without running it.
+
+    Raises:
+        SyntaxError: it is not Python.
+        ValueError: it does not call `Question(…, points=…)` once, with a number.
+    """
     stated = [
         keyword.value.value
-        for node in ast.walk(tree)
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Question"
         for keyword in node.keywords
         if keyword.arg == "points" and isinstance(keyword.value, ast.Constant)
     ]
-    found = []
-    if len(stated) != 1:
-        found.append(f"a grade cell has one Question(..., points=...); found {len(stated)}")
-    elif float(stated[0]) != worth:
-        found.append(f"the question is worth {stated[0]:g} points, nbgrader's metadata say {worth:g}")
-    last = tree.body[-1] if tree.body else None
-    if not (isinstance(last, ast.Expr) and ast.unparse(last).endswith(".result()")):
-        found.append("the last line of a grade cell is question.result()")
-    return found
+    if len(stated) != 1 or not isinstance(stated[0], int | float):
+        raise ValueError(f"a question's module calls Question(..., points=...) once, with a number; found {stated}")
+    return stated[0]
+
+
+def with_points(notebook: NotebookNode, lab: Path) -> NotebookNode:
+    """A notebook whose grade cells have the points, and the source, that their questions ask for.
+
+    Args:
+        notebook: of that lab; it is changed.
+        lab: its folder; grade cells without a question there stay as they are.
+    """
+    known = {path.stem: path for path in questions(lab)}
+    for cell in notebook.cells:
+        name = notebooks.grade_id(cell)
+        if notebooks.is_graded(cell) and name in known:
+            cell.metadata.nbgrader["points"] = stated_points(known[name].read_text(encoding="utf-8"))
+            cell.source = grade_cell(name)
+    return notebook

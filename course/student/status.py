@@ -5,6 +5,7 @@ Nothing is run: each question's result stands in the output of its grade cell. N
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from course.student import handing_in
 
 MIME = "application/vnd.course.result+json"
 EMPTY = "YOUR ANSWER HERE"
-WORTH = re.compile(r"\.check\(\s*(?:points\s*=\s*)?(\d+(?:\.\d+)?)")  # of the checks in a cell
+WORTH = re.compile(r"\.check\(\s*(?:points\s*=\s*)?(\d+(?:\.\d+)?)")  # of the checks of a question
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def of(lab: Path) -> Lab:
         HandingInError: a notebook cannot be read.
     """
     cells = {path.stem: handing_in.cells(path) for path in sorted(lab.glob("*.ipynb"))}
-    notebooks = {name: _questions(found) for name, found in cells.items()}
+    notebooks = {name: _questions(found, lab / "checks") for name, found in cells.items()}
     titles = {name: next(headings(found), name) for name, found in cells.items()}
     receipt = handing_in.latest(lab)
     changed = handing_in.changed_since(lab, receipt) if receipt else []
@@ -174,13 +175,16 @@ def headings(cells: Iterable[dict[str, Any]]) -> Iterator[str]:
                 yield title.strip()
 
 
-def _questions(cells: list[dict[str, Any]]) -> list[Question]:
+def _questions(cells: list[dict[str, Any]], checks: Path) -> list[Question]:
     found, heading = [], ""
     for cell in cells:
         source = handing_in.source(cell)
         *_, heading = heading, *headings([cell])
         marks = (cell.get("metadata") or {}).get("nbgrader") or {}
         if marks.get("grade") or marks.get("task"):
+            if cell.get("cell_type") == "code":
+                with contextlib.suppress(OSError):  # what the question is called, and worth, before it was run
+                    source = (checks / f"{marks.get('grade_id')}.py").read_text(encoding="utf-8", errors="replace")
             found.append(_question(cell, marks, source, heading))
     return found
 

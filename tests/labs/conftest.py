@@ -24,15 +24,18 @@ import yaml
 from jupyter_client.provisioning import KernelProvisionerFactory
 from nbformat import NotebookNode
 
+from course import handover
+from course.checks.core.loading import FOLDER
+from course.grading.pipeline.execute import trusted_examiner
 from course.grading.sandbox import policy, zygote
-from course.labs import notebooks, release, running, source
+from course.labs import notebooks, release, runner, running, source
+from course.labs.examiner import Examiner, plain
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = REPOSITORY / "tests" / "fixtures" / "course"
 NEEDS = {"04_docker": "engine", "05_k8s": "cluster"}  # what a lab's notebooks need to run as their author ran them
 LIVE = "COURSE_LIVE"  # "off": a notebook's own cells find no engine and no cluster, as when it is graded
 RUN = {"stages", "blank_scores"}  # fixtures that run notebooks
-AGAIN = "grade_cells_alone"  # a fixture that runs grade cells again, as a class that takes the whole lab does, too
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     A test that runs notebooks of a lab that needs an engine or a cluster carries that mark. Of the kept submissions
     that run, all are `exhaustive` but the first wrong and the first right one of each notebook that is not `costly`.
-    Grade cells that run again are both where they need an engine or a cluster.
     """
     runs = bool(RUN & set(metafunc.fixturenames))
 
@@ -147,8 +149,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marks = []
         if runs and lab.name in NEEDS:
             marks.append(getattr(pytest.mark, NEEDS[lab.name]))
-        again = AGAIN in metafunc.fixturenames and lab.name in NEEDS
-        if again or (runs and value in COSTLY):
+        if runs and value in COSTLY:
             marks += [pytest.mark.exhaustive, pytest.mark.costly]
         elif runs and isinstance(value, Kept) and value not in SAMPLE:
             marks.append(pytest.mark.exhaustive)
@@ -171,33 +172,33 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First one test of each lab that makes all stages of it, last those that copy a stage, by how many they need.
+    """First the tests that run the last notebook of each lab, last labs first; at the end those that copy a stage.
 
-    Else a worker would wait for the notebooks that another one runs. The workers begin in different parts of the list.
+    Each lab starts from what the one before shipped, so the first of them runs all solutions, one after the other.
+    Other workers begin elsewhere in the list, and need a stage only when most of them have been made.
     """
-    items.sort(key=lambda item: _stages_needed(item) or (0, ""))
+    items.sort(key=lambda item: _stages_needed(item) or 0)
     makers = {item.callspec.params["chapter"].lab: item for item in items if _makes_all_stages(item)}
-    items[:] = [*makers.values(), *(item for item in items if item not in makers.values())]
+    first = sorted(makers.values(), key=lambda item: -(_stages_needed(item) or 0))
+    items[:] = [*first, *(item for item in items if item not in first)]
 
 
 def _makes_all_stages(item: pytest.Item) -> bool:
-    names = getattr(item, "fixturenames", ())
     chapter = item.callspec.params.get("chapter") if hasattr(item, "callspec") else None
-    runs = "stages" in names and AGAIN not in names
+    runs = "stages" in getattr(item, "fixturenames", ())
     return runs and chapter is not None and chapter.place == len(chapter.lab.notebooks) - 1
 
 
-def _stages_needed(item: pytest.Item) -> tuple[int, str] | None:
-    """How many notebooks must have run before a test can begin, and of which lab; None where it runs none."""
+def _stages_needed(item: pytest.Item) -> int | None:
+    """How many notebooks must have run before a test can begin; None where it runs none."""
     names, params = getattr(item, "fixturenames", ()), item.callspec.params if hasattr(item, "callspec") else {}
     if not RUN & set(names):
         return None
-    if (kept := params.get("kept")) is not None:
-        return 1 + kept.chapter.place, kept.lab.name
-    chapter = params.get("chapter") or params.get("graded", (None,))[0]
+    kept = params.get("kept")
+    chapter = kept.chapter if kept is not None else params.get("chapter") or params.get("graded", (None,))[0]
     if chapter is None:
         return None
-    return (1 if "blank_scores" in names else 2 + chapter.place), chapter.lab.name
+    return 1 if "blank_scores" in names else CHAPTERS.index(chapter) + 1
 
 
 class Once:
@@ -260,7 +261,7 @@ def _quick_kernels(_zygote: zygote.Zygote | None, monkeypatch: pytest.MonkeyPatc
     so it is made to forget before other tests start kernels.
     """
     KernelProvisionerFactory.clear_instance()
-    for key, value in running.SINGLE_THREADED.items():
+    for key, value in runner.SINGLE_THREADED.items():
         monkeypatch.setenv(key, value)
     monkeypatch.delenv("COURSE_SHIPPED", raising=False)
     monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
@@ -273,7 +274,10 @@ def _quick_kernels(_zygote: zygote.Zygote | None, monkeypatch: pytest.MonkeyPatc
 
 
 class Stages:
-    """A lab's folder after some of its solution notebooks have run, and the notebooks as they ran."""
+    """A lab's folder after some of its solution notebooks have run, and the notebooks as they ran.
+
+    It is the one run of the solutions, which all tests share: each lab starts from what the one before shipped.
+    """
 
     def __init__(self, once: Once) -> None:
         self.once = once
@@ -293,11 +297,12 @@ class Stages:
     def _stage(self, lab: Lab, count: int) -> Path:
         key = f"{lab.name}-{count}"
         if count == 0:
-            return self.once(key, lambda place: running.clean_copy(lab.folder, place / lab.name))
+            return self.once(key, lambda place: self._begin(lab, place))
         before = self.folder(lab, count - 1)
 
         def build(place: Path) -> None:
-            folder = shutil.copytree(before, place / lab.name, symlinks=True)
+            shutil.copytree(before.parent, place, symlinks=True, dirs_exist_ok=True)
+            folder = place / lab.name
             path = lab.notebooks[count - 1]
             with pytest.MonkeyPatch.context() as patch:
                 patch.delenv(LIVE, raising=False)  # the test that asks first may have switched it off for itself
@@ -307,17 +312,25 @@ class Stages:
 
         return self.once(key, build)
 
+    def _begin(self, lab: Lab, place: Path) -> None:
+        """The lab's folder before anything ran and, beside it, what the lab that it starts from shipped."""
+        running.clean_copy(lab.folder, place / lab.name)
+        rule = handover.HANDOVERS.get(lab.name)
+        earlier = next((one for one in LABS if rule and one.name == rule.before and one.root == lab.root), None)
+        if earlier is not None:
+            shipped = self.folder(earlier, len(earlier.notebooks)) / "shipped"
+            shutil.copytree(shipped, place / earlier.name / "shipped", symlinks=True)
+
 
 @pytest.fixture
-def grade_cells_alone(stages: Stages, tmp_path: Path) -> Callable[[Chapter], list[running.Graded]]:
-    """The grade cells of a chapter, run by themselves in a new kernel on what the whole lab shipped."""
+def examiner(_zygote: zygote.Zygote | None) -> Callable[[Path], Examiner]:
+    """Ask the questions in a lab's folder about what is shipped there: as when grading, where there is a sandbox."""
 
-    def run(chapter: Chapter) -> list[running.Graded]:
-        folder = stages.copy(chapter.lab, len(chapter.lab.notebooks), tmp_path)
-        cells = running.only_grade_cells(notebooks.read(chapter.path))
-        return running.judged(running.execute(cells, folder, allow_errors=True))
+    def make(folder: Path) -> Examiner:
+        environment = runner.environment() | {"COURSE_SHIPPED": str(folder / "shipped")}
+        return trusted_examiner(folder, environment) if _zygote is not None else plain(folder, environment)
 
-    return run
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -348,24 +361,31 @@ def released(once: Once) -> Callable[[Lab], Path]:
     return of
 
 
-@pytest.fixture(scope="session")
-def blank_scores(once: Once, released: Callable[[Lab], Path]) -> Callable[[Lab], dict[str, Any]]:
+@pytest.fixture
+def blank_scores(
+    once: Once, released: Callable[[Lab], Path], examiner: Callable[[Path], Examiner]
+) -> Callable[[Lab], dict[str, Any]]:
     """What the untouched release earns, with the hidden tests put back: grade id → score, text.
 
-    As when grading, a notebook's own cells have no engine and no cluster; grade cells have.
+    As when grading, a notebook's own cells have no engine and no cluster; questions have.
     """
 
     def of(lab: Lab) -> dict[str, Any]:
         def build(place: Path) -> None:
             folder = running.clean_copy(released(lab), place / lab.name)
             scores: dict[str, Any] = {}
+            shutil.rmtree(folder / FOLDER)
+            shutil.copytree(lab.folder / FOLDER, folder / FOLDER)  # with their hidden checks, as when grading
             for path in lab.notebooks:
                 blank = notebooks.read(released(lab) / path.name)
-                full = running.with_hidden_tests(blank, notebooks.read(path))
-                with pytest.MonkeyPatch.context() as patch:
+                with (
+                    pytest.MonkeyPatch.context() as patch,
+                    runner.local_manager() as manager,
+                    examiner(folder) as questions,
+                ):
                     patch.setenv(LIVE, "off")
-                    done = running.execute(full, folder, allow_errors=True)
-                for cell in running.judged(done):
+                    runner.run(blank, folder, runner.Policy(manager, runner.environment(), questions))
+                for cell in running.judged(blank):
                     scores[cell.grade_id] = {"score": cell.judgement.score, "text": cell.judgement.text}
             (place / "scores.json").write_text(json.dumps(scores))
 

@@ -8,25 +8,40 @@ from __future__ import annotations
 import ast
 import re
 
+import nbformat
 import pytest
 
-from course.labs import notebooks, running
+from course import shipping
+from course.labs import notebooks, runner, running
 
 from .conftest import LIVE
 
 WRONG_PER_LAB = 6
 RIGHT_PER_LAB = 3
+SHIPS = {"answers", "artifact", "draft", "folder", "save", "ship_repository", "shipped"}  # in a cell that ships
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # the first to ask runs the notebooks before it, too
-def test_a_kept_submission_earns_exactly_its_points(kept, stages, tmp_path, monkeypatch):
-    """As when grading, the notebook's own cells have no cluster; grade cells have."""
+@pytest.mark.timeout(1800)  # the first to ask runs the notebooks before it, too
+def test_a_kept_submission_earns_exactly_its_points(kept, stages, examiner, tmp_path, monkeypatch):
+    """A kernel runs only where an answer is made by a cell; an answer that is a file is written where it belongs.
+
+    As when grading, the notebook's own cells have no cluster; questions have.
+    """
     monkeypatch.setenv(LIVE, "off")
-    case, chapter = kept.case, kept.chapter
-    folder = stages.copy(kept.lab, chapter.place, tmp_path)
-    submitted = _what_it_reaches(running.with_answers(notebooks.read(chapter.path), case["cells"]), case)
-    judged = running.judged(running.execute(submitted, folder, allow_errors=True))
+    case, original = kept.case, notebooks.read(kept.chapter.path)
+    submitted, questions = _what_it_reaches(running.with_answers(original, case["cells"]), case)
+    files = _as_files(original, submitted, case)
+    folder = stages.copy(kept.lab, kept.chapter.place + (files is not None), tmp_path)
+    if files is None:
+        with runner.local_manager() as manager:
+            runner.run(submitted, folder, runner.Policy(manager, runner.environment()))
+    else:
+        monkeypatch.setenv("COURSE_SHIPPED", str(folder / "shipped"))
+        for line, body in files:
+            shipping.ship_cell(line, body)
+    with examiner(folder) as asked:
+        judged = running.judged(running.examined(questions, asked))
     assert judged
     report = "\n".join(cell.judgement.text for cell in judged)
     expected = {cell.grade_id: cell.judgement.points for cell in judged} | case["grades"]
@@ -59,10 +74,10 @@ def test_a_lab_keeps_enough_wrong_and_right_submissions(lab):
 
 
 def _what_it_reaches(notebook, case):
-    """The notebook up to the last grade cell that judges a changed answer or loses points.
+    """The cells up to the last question that judges a changed answer or loses points, and these questions.
 
-    Grade cells judge the answer before them, up to the next one. Without the grade cells above the first changed
-    answer, for what they judge is the solution's, and without cells that only show something.
+    A question judges the answer before it, up to the next answer. Questions above the first changed answer judge what
+    is the solution's, and cells that only show something change nothing: both are left out.
     """
     names = [notebooks.grade_id(cell) for cell in notebook.cells]
     graded = [place for place, cell in enumerate(notebook.cells) if notebooks.is_graded(cell)]
@@ -75,17 +90,35 @@ def _what_it_reaches(notebook, case):
         end = min((place for place in others if place > first), default=len(names))
         judging.append(max((place for place in graded if first <= place < end), default=answer))
     last = max([*judging, *(names.index(name) for name in case["grades"])])
+    questions = nbformat.from_dict(notebook)
+    questions.cells = [questions.cells[place] for place in graded if min(changed) < place <= last]
     kept, used = [], set()
     for place in range(last, -1, -1):
         cell = notebook.cells[place]
-        if cell.cell_type != "code" or (place in graded and place < min(changed)):
+        if cell.cell_type != "code" or place in graded:
             continue
         if names[place] is None and _only_shows(cell.source, used):
             continue
         used |= set(re.findall(r"[^\W\d]\w*", cell.source))
         kept.insert(0, cell)
     notebook.cells = kept
-    return notebook
+    return notebook, questions
+
+
+def _as_files(original, submitted, case):
+    """The changed answers as files: what stands behind `%%ship`, and the text; None where cells must run for them.
+
+    They must where a changed answer is no file, or a file that another cell of the notebook ships too, and where a cell
+    below it ships something else than a file: it may use what the changed cell would have defined.
+    """
+    files = [re.fullmatch(r"%%ship([^\n]*)\n(.*)", source, re.DOTALL) for source in case["cells"].values()]
+    shipped = [notebooks.shipped_name(cell.source) for cell in original.cells]
+    if not all(files) or any(shipped.count(notebooks.shipped_name(source)) > 1 for source in case["cells"].values()):
+        return None
+    places = [place for place, cell in enumerate(submitted.cells) if notebooks.grade_id(cell) in case["cells"]]
+    below = [cell.source for cell in submitted.cells[min(places) :] if not cell.source.startswith("%%ship")]
+    ships = any(SHIPS & set(re.findall(r"[^\W\d]\w*", source)) for source in below)
+    return None if ships else [(file[1], file[2]) for file in files]
 
 
 def _only_shows(source, used):

@@ -1,113 +1,39 @@
-"""A question groups checks that are worth points: `Question`, `@question.check`, `question.result()`."""
+"""A question groups checks that are worth points: `Question`, `@question.check`, `@fixture`, `question.result()`."""
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
-from course.checks.core import rendering
+from course.checks.core import progress
 from course.checks.core.expectations import CheckFailed, NotGradedHere, Unmet
+from course.checks.core.result import CheckRecord, Outcome, Result, whole
 
-MIME = "application/vnd.course.result+json"
-VERSION = 1
-
-
-class Outcome(StrEnum):
-    """How a check ended."""
-
-    PASS = "pass"
-    FAIL = "fail"
-    SKIP = "skip"
-    ERROR = "error"
-    UNGRADED = "ungraded"
+DEADLINE_S = 300.0  # an image has this long to be built
+CheckFunction = TypeVar("CheckFunction", bound=Callable[..., None])
 
 
-@dataclass(frozen=True)
-class CheckRecord:
-    """One line of a result.
+class Fixture:
+    """What checks share, made when the first of them asks for it; see :func:`fixture`."""
 
-    Attributes:
-        name: the check's stable name.
-        title: what the student reads.
-        outcome: how it ended.
-        points: what it earned; worth: what it could.
-        hidden: it is not among the checks that students get; then only title, outcome and hint are told.
-        reason, expected, actual, hint: why, for the student.
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+
+def fixture(function: Callable[..., Any]) -> Fixture:
+    """Make a function the maker of something that several checks of a question share, such as a started service.
+
+    A check, or another fixture, asks for it by a parameter of the same name. It is made once for each run of the
+    question, when it is first asked for. A function that yields goes on after its `yield` when the question ends.
+    What it raises is the outcome of each check that asks for it.
     """
-
-    name: str
-    title: str
-    outcome: Outcome
-    points: float
-    worth: float
-    hidden: bool = False
-    reason: str | None = None
-    expected: str | None = None
-    actual: str | None = None
-    hint: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The line as plain data, without what is not set."""
-        return {key: value for key, value in vars(self).items() if value is not None and value != ""}
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a question's checks found. As the value of a grade cell its text is the score, so nbgrader reads it."""
-
-    title: str
-    points: float
-    checks: tuple[CheckRecord, ...]
-
-    @property
-    def score(self) -> float:
-        """The points earned."""
-        return _whole(sum(check.points for check in self.checks))
-
-    @property
-    def visible(self) -> float:
-        """The points of the checks that are here; the rest is decided by hidden checks when grading."""
-        return _whole(sum(check.worth for check in self.checks))
-
-    @property
-    def needs_person(self) -> bool:
-        """A check could not be judged here: by the grader's own fault, or because something is missing."""
-        return any(check.outcome in (Outcome.ERROR, Outcome.UNGRADED) for check in self.checks)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record as plain data; its form is described in docs/results.md."""
-        return {
-            "version": VERSION,
-            "title": self.title,
-            "score": self.score,
-            "points": self.points,
-            "hidden_points": _whole(self.points - self.visible),
-            "needs_person": self.needs_person,
-            "checks": [check.to_dict() for check in self.checks],
-            "text": self.to_text(),
-        }
-
-    def to_text(self) -> str:
-        """The result as lines for a terminal."""
-        return rendering.text(self)
-
-    def __repr__(self) -> str:
-        """The score, by which nbgrader gives partial credit.
-
-        Its Validate button knows no hidden checks and would call a notebook failed for their points alone: there, all
-        points are shown when every check that is here passed. Grading reads the machine-readable record instead.
-        """
-        validating = os.environ.get("NBGRADER_VALIDATING") == "1"
-        return f"{self.points if validating and self.score == self.visible else self.score:g}"
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
-        return {"text/plain": repr(self), "text/html": rendering.html(self), MIME: self.to_dict()}
+    return Fixture(function)
 
 
 class Question:
@@ -116,34 +42,43 @@ class Question:
     Args:
         title: the question's name, as the student reads it.
         points: what all its checks are worth together, hidden ones too.
+        deadline_s: how long the whole question may take when it is graded, in seconds; then a person must look.
 
     Raises:
-        ValueError: the points are not positive.
+        ValueError: the points or the deadline are not positive.
     """
 
-    def __init__(self, title: str, *, points: float) -> None:
+    def __init__(self, title: str, *, points: float, deadline_s: float = DEADLINE_S) -> None:
         if not points > 0:
             raise ValueError(f"a question is worth more than 0 points; got {points}")
+        if not deadline_s > 0:
+            raise ValueError(f"a question may take more than 0 seconds; got {deadline_s}")
         self.title = title
         self.points = points
+        self.deadline_s = deadline_s
         self._checks: list[_Check] = []
         self._progress = False
+
+    @property
+    def worth(self) -> float:
+        """The points of the checks that are here; hidden checks that are not here have the rest."""
+        return whole(sum(check.points for check in self._checks))
 
     def check(
         self,
         points: float = 0,
         *,
-        needs: Callable | tuple[Callable, ...] = (),
+        needs: Callable[..., None] | tuple[Callable[..., None], ...] = (),
         hidden: bool = False,
         title: str | None = None,
         hint: str | None = None,
-    ) -> Callable[[Callable[[], None]], Callable[[], None]]:
-        """Make a function without arguments a check of this question. It passes when it returns.
+    ) -> Callable[[CheckFunction], CheckFunction]:
+        """Make a function a check of this question. It passes when it returns. Its parameters name fixtures.
 
         Args:
             points: what it is worth.
             needs: checks of this question that must pass before; else it is skipped.
-            hidden: students do not get it; they are told its title, outcome and hint only.
+            hidden: students do not get it; they are shown its title, outcome and hint only.
             title: the line that the student reads; by default the first line of the docstring.
             hint: shown when it fails without a hint of its own.
 
@@ -151,7 +86,7 @@ class Question:
             ValueError: no title, a title used before, negative points, or a need that is not an earlier check.
         """
 
-        def register(function: Callable[[], None]) -> Callable[[], None]:
+        def register(function: CheckFunction) -> CheckFunction:
             line = title or (function.__doc__ or "").strip().partition("\n")[0]
             if not line:
                 raise ValueError(f"the check {function.__name__} needs a docstring: the line that the student reads")
@@ -178,7 +113,7 @@ class Question:
         self._progress = True
 
         def step(line: str) -> None:
-            rendering.show_progress(f"{self.title} · {label}: {line}")
+            progress.show(f"{self.title} · {label}: {line}")
 
         step("starting")
         yield step
@@ -192,33 +127,82 @@ class Question:
         total = sum(check.points for check in self._checks)
         if total > self.points + 1e-9:
             raise ValueError(f"the checks of {self.title!r} are worth {total:g} points, the question {self.points:g}")
-        records: list[CheckRecord] = []
+        with contextlib.ExitStack() as closing:
+            result = Result(self.title, whole(self.points), tuple(self._records(_Fixtures(closing))))
+        if self._progress:
+            progress.clear()
+        return result
+
+    def _records(self, fixtures: _Fixtures) -> Iterator[CheckRecord]:
         passed: set[int] = set()
         unmet: set[str] = set()
         for check in self._checks:
             missing = next((need for need in check.needs if id(need) not in passed), None)
             if missing is not None:
-                records.append(check.record(Outcome.SKIP, reason=f"not run: it needs “{missing.title}”"))
+                yield check.record(Outcome.SKIP, reason=f"not run: it needs “{missing.title}”")
                 continue
-            record, precondition = check.run()
+            record, precondition = check.run(fixtures)
             if precondition is not None:
                 if precondition.title not in unmet:
                     unmet.add(precondition.title)
-                    records.append(precondition)
+                    yield precondition
                 record = check.record(Outcome.SKIP, reason=f"not run: it needs “{precondition.title}”")
             elif record.outcome is Outcome.PASS:
                 passed.add(id(check))
-            records.append(record)
-        if self._progress:
-            rendering.clear_progress()
-        result = Result(self.title, _whole(self.points), tuple(records))
-        _results[self.title] = result
-        return result
+            yield record
+
+
+class _Fixtures:
+    """The fixtures of one run of a question: each made once, and closed at the end in reverse order."""
+
+    def __init__(self, closing: contextlib.ExitStack) -> None:
+        self._closing = closing
+        self._made: dict[int, Callable[[], Any]] = {}
+
+    def arguments(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """The arguments that a check, or a fixture, asks for by name; parameters with a default keep it.
+
+        Raises:
+            TypeError: a parameter names no fixture of the function's module.
+            Exception: whatever a fixture raised, again each time.
+        """
+        found = {}
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.default is not parameter.empty:
+                continue
+            wanted = getattr(function, "__globals__", {}).get(name)
+            if not isinstance(wanted, Fixture):
+                raise TypeError(f"the parameter {name!r} of {function.__name__}() names no fixture of its module")
+            found[name] = self._value(wanted)
+        return found
+
+    def _value(self, wanted: Fixture) -> Any:
+        if id(wanted) not in self._made:
+            try:
+                made = self._make(wanted.function)
+            except Exception as error:
+                self._made[id(wanted)] = _raiser(error)
+            else:
+                self._made[id(wanted)] = lambda: made
+        return self._made[id(wanted)]()
+
+    def _make(self, function: Callable[..., Any]) -> Any:
+        arguments = self.arguments(function)
+        if inspect.isgeneratorfunction(function):
+            return self._closing.enter_context(contextlib.contextmanager(function)(**arguments))
+        return function(**arguments)
+
+
+def _raiser(error: Exception) -> Callable[[], Any]:
+    def again() -> Any:
+        raise error
+
+    return again
 
 
 @dataclass(frozen=True, eq=False)
 class _Check:
-    function: Callable[[], None]
+    function: Callable[..., None]
     title: str
     points: float
     needs: tuple[_Check, ...]
@@ -230,9 +214,9 @@ class _Check:
             details = {key: value for key, value in details.items() if key == "hint" or outcome is not Outcome.FAIL}
         name = self.function.__name__ if self.function.__name__ != "<lambda>" else self.title
         earned = self.points if outcome is Outcome.PASS else 0
-        return CheckRecord(name, self.title, outcome, _whole(earned), _whole(self.points), self.hidden, **details)
+        return CheckRecord(name, self.title, outcome, whole(earned), whole(self.points), self.hidden, **details)
 
-    def run(self) -> tuple[CheckRecord, CheckRecord | None]:
+    def run(self, fixtures: _Fixtures) -> tuple[CheckRecord, CheckRecord | None]:
         """Run the check; return its line and, where one did not hold, the line of what several checks need."""
         try:
             with (
@@ -241,7 +225,7 @@ class _Check:
                 warnings.catch_warnings(),
             ):
                 warnings.simplefilter("ignore")
-                self.function()
+                self.function(**fixtures.arguments(self.function))
         except CheckFailed as failure:
             details = {key: getattr(failure, key) for key in ("reason", "expected", "actual", "hint")}
             details["hint"] = details["hint"] or self.hint
@@ -260,29 +244,3 @@ class _Check:
             detail = None if self.hidden else f"{type(error).__name__}: {error}"
             return self.record(Outcome.ERROR, reason=reason, actual=detail), None
         return self.record(Outcome.PASS), None
-
-
-_results: dict[str, Result] = {}
-
-
-class Summary:
-    """The results of all questions that were run in this notebook, as one table."""
-
-    def __init__(self, results: dict[str, Result]) -> None:
-        self.results = tuple(results.values())
-
-    def __repr__(self) -> str:
-        return rendering.summary_text(self.results)
-
-    def _repr_html_(self) -> str:
-        return rendering.summary_html(self.results)
-
-
-def summary() -> Summary:
-    """A table of the questions that were run in this notebook so far, and their points."""
-    return Summary(_results)
-
-
-def _whole(points: float) -> float:
-    rounded = round(points, 6)
-    return int(rounded) if rounded == int(rounded) else rounded

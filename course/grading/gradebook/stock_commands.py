@@ -46,7 +46,8 @@ class ExecuteApart(NbGraderPreprocessor):
         nb, _ = _restored(self, nb, resources["nbgrader"])  # again: what is run as trusted code must come from there
         place = Path(resources["metadata"]["path"])
         files = _without_notebooks(place)
-        given = assignment.given(_source(self, resources["nbgrader"]["assignment"]))
+        lab = _source(self, resources["nbgrader"]["assignment"])
+        given = assignment.given(lab) | assignment.questions(lab)
         os.environ[zygote.ENVIRONMENT] = submission.warm()
         top = Path(tempfile.mkdtemp(prefix="course-work-"))  # nothing of this class lies above it
         try:

@@ -72,11 +72,13 @@ class Key:
         lab: its name.
         notebooks: in the order in which they are run.
         given: files of the lab that students got; they replace what was handed in.
+        questions: the modules of the lab's questions with their hidden checks, by path.
     """
 
     lab: str
     notebooks: tuple[SourceNotebook, ...]
     given: dict[str, bytes] = field(default_factory=dict)
+    questions: dict[str, bytes] = field(default_factory=dict)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -84,8 +86,8 @@ class Key:
         found = hashlib.sha256(f"engine {ENGINE}\n".encode())
         plain = {"lab": self.lab, "notebooks": [asdict(notebook) for notebook in self.notebooks]}
         found.update(json.dumps(plain, sort_keys=True).encode())
-        for name in sorted(self.given):
-            found.update(f"\n{name}\n".encode() + self.given[name])
+        for name, data in sorted((self.given | self.questions).items()):
+            found.update(f"\n{name}\n".encode() + data)
         found.update(_vocabulary().encode())
         holdout = os.environ.get("COURSE_HOLDOUT")
         if holdout and Path(holdout).is_file():
@@ -96,7 +98,7 @@ class Key:
 def of_sources(folder: Path) -> str:
     """A hash of a lab's source folder: when it changes, the gradebook must be told of its cells again."""
     found = hashlib.sha256()
-    for path in (*source.sources(folder), *source.given_files(folder)):
+    for path in (*source.sources(folder), *source.given_files(folder), *source.questions(folder)):
         found.update(f"\n{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
     return found.hexdigest()
 
@@ -115,12 +117,18 @@ def load(connection: Connection, folder: Path) -> Key:
         order = [notebooks.grade_id(cell) for cell in original.cells if notebooks.grade_id(cell) in rows]
         kernelspec = dict(original.metadata.get("kernelspec", {}))
         found.append(SourceNotebook(path.stem, kernelspec, tuple(rows[name] for name in order)))
-    return Key(folder.name, tuple(found), given(folder))
+    return Key(folder.name, tuple(found), given(folder), questions(folder))
 
 
 def given(folder: Path) -> dict[str, bytes]:
-    """The files beside a lab's source notebooks that students got, by path."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in source.given_files(folder)}
+    """The files beside a lab's source notebooks as students got them, by path; of questions what is not hidden."""
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in source.given_files(folder)}
+    return found | {name: source.released_question(data.decode()).encode() for name, data in questions(folder).items()}
+
+
+def questions(folder: Path) -> dict[str, bytes]:
+    """The modules of a lab's questions with their hidden checks, by path."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in source.questions(folder)}
 
 
 def _cells(connection: Connection, lab: str, notebook: str) -> dict[str, SourceCell]:

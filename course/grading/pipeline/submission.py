@@ -233,7 +233,7 @@ def _grade_notebook(work: Work, source: SourceNotebook, folder: Path, clock: _Cl
         done.answers = [Answer(cell.name, True, "") for cell in source.cells if cell.solution]
         return done
     with clock("run"):
-        notes = execute(notebook, folder, work.settings, given=work.key.given)
+        notes = execute(notebook, folder, work.settings, given=work.key.given | work.key.questions)
     done.notes += [*notes, *_stopped(notebook)]
     with clock("judge"):
         _judge(notebook, done)
@@ -284,7 +284,8 @@ def _judge(notebook: NotebookNode, done: Notebook) -> None:
             seen = _hash(*sources, found.score, found.text)
         by_hand = bool(marks.get("solution") or marks.get("task") or cell.cell_type != "code")
         text = found.text[:MAX_TEXT]
-        done.cells.append(Cell(marks["grade_id"], found.points, found.score, text, found.result, seen, by_hand))
+        record = found.result.to_dict() if found.result is not None else None
+        done.cells.append(Cell(marks["grade_id"], found.points, found.score, text, record, seen, by_hand))
         for answer in above:
             answer.graded_by = marks["grade_id"]
         above, sources = [], []

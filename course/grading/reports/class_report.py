@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from course.checks.core.result import Outcome
 from course.grading.pipeline import outcomes
 from course.grading.progress import duration
 from course.grading.reports import marks
@@ -221,10 +222,10 @@ def _failures(students: list[Student]) -> str:
     for student in students:
         for question in student.questions:
             for check in question.checks:
-                if check.get("outcome") == "fail":
-                    key = (question.title, str(check.get("title")))
+                if check.outcome is Outcome.FAIL:
+                    key = (question.title, check.title)
                     counts[key] += 1
-                    messages.setdefault(key, Counter())[str(check.get("reason") or check.get("hint") or "")[:200]] += 1
+                    messages.setdefault(key, Counter())[(check.reason or check.hint or "")[:200]] += 1
     rows = []
     for key, count in counts.most_common(COMMONEST):
         text, times = messages[key].most_common(1)[0]
@@ -237,9 +238,9 @@ def _failures(students: list[Student]) -> str:
 def _why(student: Student, question: Question) -> str:
     if student.trouble:
         return student.trouble
-    broken = [c for c in question.checks if c.get("outcome") in ("error", "ungraded")]
+    broken = [c for c in question.checks if c.outcome in (Outcome.ERROR, Outcome.UNGRADED)]
     if broken:
-        return "; ".join(f"{c.get('title')}: {c.get('reason', '')} {c.get('actual', '')}".strip() for c in broken)
+        return "; ".join(f"{c.title}: {c.reason or ''} {c.actual or ''}".strip() for c in broken)
     return "what a person judged has changed" if question.by_person else question.text or "to be graded by hand"
 
 

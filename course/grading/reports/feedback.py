@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html import escape
 from itertools import groupby
 from pathlib import Path
 
-from course.checks.core.rendering import SIGNS, WORDS
+from course.checks.core.result import CheckRecord, Outcome
 from course.grading.pipeline import outcomes
 from course.grading.reports import marks
 from course.grading.reports.marks import MarksError, Question, Student
@@ -93,15 +94,14 @@ def _section(question: Question) -> str:
     return f'<section class="question"><h3>{escape(question.title)} · {score}</h3>{body}</section>'
 
 
-def _check(check: dict) -> str:
-    outcome = str(check.get("outcome"))
-    worth = f" ({check.get('points', 0):g} / {check['worth']:g})" if check.get("worth") else ""
-    hidden = " <em>(hidden)</em>" if check.get("hidden") else ""
-    shown = ("hint",) if check.get("hidden") and outcome == "fail" else ("reason", "expected", "actual", "hint")
-    labels = {"reason": "", "expected": "expected: ", "actual": "got: ", "hint": "hint: "}
-    texts = {name: str(check[name]) for name in shown if check.get(name)}
-    if texts.get("actual", "").startswith("at: "):  # the line of code that failed
-        labels["actual"] = ""
-    more = "".join(f'<div class="more">{labels[name]}{escape(text)}</div>' for name, text in texts.items())
-    sign = f"{SIGNS.get(outcome, '?')} {WORDS.get(outcome, outcome)}"
-    return f"<li><strong>{sign}</strong>: {escape(str(check.get('title', '')))}{hidden}{worth}{more}</li>"
+def _check(check: CheckRecord) -> str:
+    worth = f" ({check.points:g} / {check.worth:g})" if check.worth else ""
+    hidden = " <em>(hidden)</em>" if check.hidden else ""
+    shown = replace(check, reason=None, expected=None, actual=None) if _is_secret(check) else check
+    more = "".join(f'<div class="more">{escape(detail)}</div>' for detail in shown.details())
+    return f"<li><strong>{check.sign} {check.word}</strong>: {escape(check.title)}{hidden}{worth}{more}</li>"
+
+
+def _is_secret(check: CheckRecord) -> bool:
+    """Of a hidden check that failed students see the hint, nothing else."""
+    return check.hidden and check.outcome is Outcome.FAIL

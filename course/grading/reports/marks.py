@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from course.checks.core.result import CheckRecord, Result
 from course.grading.gradebook.database import Ledger
 from course.grading.pipeline import outcomes
 from course.grading.pipeline.submission import Cell, Outcome
@@ -39,7 +40,7 @@ class Question:
     extra: float = 0.0
     waiting: bool = False
     by_person: bool = False
-    checks: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[CheckRecord] = field(default_factory=list)
     text: str = ""
     comment: str = ""
 
@@ -148,17 +149,25 @@ def _student(outcome: Outcome, who: dict[str, str], comments: dict, now: dict, t
 
 
 def _question(notebook: str, cell: Cell, row: dict[str, Any], comment: str, titles: dict) -> Question:
-    record = cell.result or {}
+    result = _result(cell)
     return Question(
         notebook,
         cell.grade_id,
-        str(record.get("title") or titles.get((notebook, cell.grade_id)) or cell.grade_id),
+        (result.title if result else "") or titles.get((notebook, cell.grade_id)) or cell.grade_id,
         cell.points,
         row.get("score", cell.score or 0.0),
         row.get("extra") or 0.0,
         bool(row.get("waiting", cell.score is None)),
         row.get("manual") is not None,
-        [check for check in record.get("checks", ()) if isinstance(check, dict)],
-        "" if record else cell.text,
+        list(result.checks) if result else [],
+        "" if result else cell.text,
         comment or "",
     )
+
+
+def _result(cell: Cell) -> Result | None:
+    """What was found there; None where no question was asked, or an older version kept something else."""
+    try:
+        return Result.from_dict(cell.result) if cell.result else None
+    except ValueError:
+        return None

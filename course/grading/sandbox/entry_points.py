@@ -1,4 +1,4 @@
-"""What a process forked by the zygote becomes: a kernel (a student's or the trusted one), a worker, a command."""
+"""What a process forked by the zygote becomes: a kernel, an examiner (which runs questions), a worker, a command."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import random
 import resource
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, NoReturn
 
@@ -53,19 +54,10 @@ def _use_once(frame: Any) -> None:
 
 
 def kernel(arguments: list[str]) -> NoReturn:
-    """An ipykernel that listens at the connection file in arguments[0].
-
-    In the trusted kernel, COURSE_SANDBOX says that what checks start of a student's must run in a sandbox, and
-    COURSE_MEMORY_MB bounds its memory: what students hand over may be larger inside than outside.
-    """
+    """An ipykernel that listens at the connection file in arguments[0]."""
     _fresh_randomness()
     gc.set_threshold(20_000)  # looking for garbage copies the pages that are shared with the zygote
-    if size := os.environ.get("COURSE_MEMORY_MB"):
-        resource.setrlimit(resource.RLIMIT_AS, (int(size) << 20, int(size) << 20))
-    if os.environ.get("COURSE_SANDBOX"):
-        from course.grading.sandbox import launcher
-
-        launcher.install()
+    _launch_in_sandbox()
     from ipykernel.kernelapp import IPKernelApp
     from traitlets.config import Config
 
@@ -79,6 +71,33 @@ def kernel(arguments: list[str]) -> NoReturn:
     app.start()
     atexit._run_exitfuncs()  # what checks started ends here, and their scratch folders go
     os._exit(0)
+
+
+def examiner(arguments: list[str]) -> NoReturn:
+    """A trusted process that runs questions; see course.checks.core.serving for the arguments.
+
+    COURSE_SANDBOX says that what checks start of a student's must run in a sandbox, and COURSE_MEMORY_MB bounds its
+    memory: what students hand over may be larger inside than outside.
+    """
+    _fresh_randomness()
+    gc.set_threshold(20_000)
+    if size := os.environ.get("COURSE_MEMORY_MB"):
+        resource.setrlimit(resource.RLIMIT_AS, (int(size) << 20, int(size) << 20))
+    _launch_in_sandbox()
+    from course.checks.core import serving
+
+    sys.path[:] = [place for place in sys.path if place not in ("", os.getcwd())]
+    serving.serve(int(arguments[0]), Path(arguments[1]))
+    atexit._run_exitfuncs()  # what checks started ends here, and their scratch folders go
+    os._exit(0)
+
+
+def _launch_in_sandbox() -> None:
+    """Have checks start what is a student's in a sandbox, where COURSE_SANDBOX says so."""
+    if os.environ.get("COURSE_SANDBOX"):
+        from course.grading.sandbox import launcher
+
+        launcher.install()
 
 
 @contextlib.contextmanager

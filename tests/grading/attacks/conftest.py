@@ -6,7 +6,6 @@ one ordinary kernel, as stock nbgrader would, which shows that the attack is rea
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import os
@@ -24,10 +23,11 @@ import nbformat
 import pytest
 
 from course.checks.core import processes
-from course.grading.pipeline.execute import Settings, _Side, execute
+from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import policy, zygote
 from course.grading.sandbox.kernels import WarmKernelManager
 from course.grading.sandbox.resource_monitor import Limits
+from course.labs import runner, source
 from course.labs.judgement import judge
 
 CANARY = "canary-4f1d"
@@ -55,8 +55,8 @@ def doubles_all():
     for number in (17, {HIDDEN_NUMBER}, -4):
         expect(f.f(number)).equals(2 * number)
 
-question.result()
 '''
+GRADE_CELL = source.grade_cell("q")
 FILES = '''
 from course.checks import Question, document, expect, model, text
 import pandas as pd
@@ -79,7 +79,6 @@ def a_model():
     p = model("model", timeout=5).predict_proba(pd.DataFrame({"a": [1.0, 2.0, 3.0]}))
     expect(p).is_between(0.2, 0.8)
 
-question.result()
 '''
 HONEST = ["answers['x'] = 41", "%%ship f.py\ndef f(x):\n    return 2 * x"]
 LIMITS = Limits(memory_mb=900, processes=64, scratch_mb=32, disk_mb=48, inodes=2000, file_mb=40, cpu_s=60)
@@ -101,7 +100,7 @@ class Graded:
 class Arena:
     """A place with secrets, a zygote, and a fresh folder for each attack."""
 
-    QUESTION, FILES, SETTINGS = QUESTION, FILES, SETTINGS
+    QUESTION, FILES, SETTINGS, GRADE_CELL = QUESTION, FILES, SETTINGS, GRADE_CELL
 
     def __init__(self, top: Path) -> None:
         self.top = top
@@ -170,55 +169,48 @@ class Arena:
             listener.close()
         processes.remove(self.top)
 
-    def fill(self, source: str) -> str:
+    def fill(self, attack: str) -> str:
         """Put the arena's places into an attack: an attacker may guess or know all of them."""
         names = {
             "TOP": self.top, "UNIX": self.unix, "ABSTRACT": self.abstract, "PORT": self.port, "CANARY": CANARY,
             "HIDDEN": HIDDEN_NUMBER, "ZYGOTE": self.zygote.path, "PID": os.getpid(),
         }  # fmt: skip
         for name, value in names.items():
-            source = source.replace(f"@{name}@", str(value))
-        return source
+            attack = attack.replace(f"@{name}@", str(value))
+        return attack
 
     def folder(self) -> Path:
         place = self.tmp / f"w{next(self.numbers)}"
         place.mkdir()
         return place
 
-    def notebook(self, cells: list[str], question: str, after: list[str]) -> nbformat.NotebookNode:
+    def notebook(self, cells: list[str], after: list[str]) -> nbformat.NotebookNode:
         code = nbformat.v4.new_code_cell
         marks = {"grade": True, "solution": False, "locked": True, "points": 4, "grade_id": "q", "schema_version": 3}
-        graded = code(question, metadata={"nbgrader": {**marks, "task": False}})
-        made = [code(self.fill(source)) for source in (FIRST, *cells)]
-        return nbformat.v4.new_notebook(cells=[*made, graded, *(code(self.fill(source)) for source in after)])
+        graded = code(GRADE_CELL, metadata={"nbgrader": {**marks, "task": False}})
+        made = [code(self.fill(text)) for text in (FIRST, *cells)]
+        return nbformat.v4.new_notebook(cells=[*made, graded, *(code(self.fill(text)) for text in after)])
 
     def grade(self, cells: list[str], *, question: str = QUESTION, after=(), settings=SETTINGS, prepare=None) -> Graded:
         """Grade as the engine does."""
-        nb, folder = self.notebook(cells, question, list(after)), self.folder()
+        nb, folder = self.notebook(cells, list(after)), self.folder()
         if prepare is not None:
             prepare(folder)
         began = time.monotonic()
-        notes = execute(nb, folder, settings, {"COURSE_TEST_SECRET": f"{CANARY}-environment"})
+        secret = {"COURSE_TEST_SECRET": f"{CANARY}-environment"}
+        notes = execute(nb, folder, settings, secret, given={"checks/q.py": question.encode()})
         seconds = time.monotonic() - began
         processes.remove(folder)
         return self.read(nb, notes, seconds)
 
     def unprotected(self, cells: list[str], *, question: str = QUESTION, after=()) -> Graded:
         """Run everything in one ordinary kernel, as nbgrader does."""
-        nb, folder = self.notebook(cells, question, list(after)), self.folder()
+        nb, folder = self.notebook(cells, list(after)), self.folder()
         secret = {**os.environ, "COURSE_TEST_SECRET": f"{CANARY}-environment", "TMPDIR": str(folder)}
-        side = _Side(
-            nb, [True] * len(nb.cells), folder, WarmKernelManager(), Settings(cell_s=60), secret, lambda *_: None
-        )
-
-        async def run() -> None:
-            async with side:
-                await side.start()
-                for index in range(len(nb.cells)):
-                    await side.run(index)
-
+        (folder / "checks").mkdir()
+        (folder / "checks" / "q.py").write_text(question)
         began = time.monotonic()
-        asyncio.run(run())
+        runner.run(nb, folder, runner.Policy(WarmKernelManager, secret, cell_s=60))
         return self.read(nb, [], time.monotonic() - began)
 
     def read(self, nb: nbformat.NotebookNode, notes: list[str], seconds: float) -> Graded:

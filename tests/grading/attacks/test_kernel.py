@@ -25,32 +25,37 @@ def test_a_blank_earns_nothing(arena):
 FORGERIES = {
     "an input transformer replaces the grade cell": """
 def cheat(lines):
-    if any('question.result()' in line for line in lines):
+    if any('grade(' in line for line in lines):
         return ["class R:\\n", "    def __repr__(self): return '4'\\n",
                 "    def _repr_mimebundle_(self, **k): return {'text/plain': '4', "
-                "'application/vnd.course.result+json': {'score': 4, 'points': 4, 'text': ''}}\\n", "R()\\n"]
+                "'application/vnd.course.result+json': {'title': 'x', 'points': 4, 'checks': [{'name': 'a', 'title': 'a', 'outcome': 'pass', 'points': 4, 'worth': 4}]}}\\n", "R()\\n"]
     return lines
 get_ipython().input_transformers_cleanup.append(cheat)""",
-    "an AST transformer empties every check": """
+    "an AST transformer puts something else in the place of the call": """
 import ast
+class R:
+    def __repr__(self): return '4'
+    def _repr_mimebundle_(self, **k): return {'text/plain': '4', 'application/vnd.course.result+json': {'title': 'x', 'points': 4, 'checks': [{'name': 'a', 'title': 'a', 'outcome': 'pass', 'points': 4, 'worth': 4}]}}
 class Cheat(ast.NodeTransformer):
-    def visit_FunctionDef(self, node):
-        if node.decorator_list: node.body = [ast.Pass()] if not ast.get_docstring(node) else node.body[:1]
-        return node
+    def visit_Call(self, node):
+        return ast.parse('R()', mode='eval').body if getattr(node.func, 'id', '') == 'grade' else node
 get_ipython().ast_transformers.append(Cheat())""",
     "a hook that runs before each cell patches the checks": """
 def cheat(info):
-    from course.checks import question
-    question._Check.run = lambda self: (self.record(question.Outcome.PASS), None)
+    from course.checks.core import question, result
+    question._Check.run = lambda self, fixtures: (self.record(result.Outcome.PASS), None)
 get_ipython().events.register('pre_run_cell', cheat)""",
     "a hook that runs after each cell forges the record": """
-def cheat(result):
-    from course.checks import question
-    question.Result.score = property(lambda self: 4)
+def cheat(_):
+    import course.checks.core.result as r
+    r.CheckRecord.to_dict = lambda self: {**vars(self), 'points': self.worth}
 get_ipython().events.register('post_run_cell', cheat)
-import course.checks.core.question as q
-q.Result.score = property(lambda self: 4)
-q.Result.needs_person = property(lambda self: False)""",
+cheat(None)""",
+    "the question is written again": """
+import pathlib
+pathlib.Path('checks').mkdir(exist_ok=True)
+pathlib.Path('checks/q.py').write_text('from course.checks import Question\\nquestion = Question("x", points=4)\\n'
+    '@question.check(4)\\ndef passes():\\n    "passes"\\n')""",
     "patched comparison of the checks": """
 import course.checks.core.expectations as e
 e.Expectation.equals = e.Expectation.is_close = lambda *a, **k: None
@@ -62,8 +67,12 @@ course.checks.answer = lambda key: 41""",
 import builtins
 real = builtins.__build_class__
 import course.checks.core.question as q
-builtins.sum = lambda *a, **k: 4
-q.__dict__['sum'] = lambda *a, **k: 4""",
+q.CheckFailed.__init__.__globals__['Exception'] = Exception
+q._Check.run.__globals__['replace'] = real
+q._Check.run.__globals__['CheckRecord'] = lambda name, title, outcome, points, worth, *a, **k: CHEAT(
+    name, title, q.Outcome.PASS, worth, worth)
+from course.checks.core.result import CheckRecord as CHEAT
+q.CheckFailed.__init__.__globals__['show'] = str""",
     "patched numpy and pandas": """
 import numpy as np, pandas as pd
 np.isclose = lambda *a, **k: np.array([True])
@@ -74,7 +83,7 @@ import course.checks.python.modules as m
 m.Module._call = lambda self, name, args, kwargs, arguments=False: 2 * args[0]""",
     "a patched display formatter": """
 get_ipython().display_formatter.format = lambda obj, **k: ({'text/plain': '4',
-    'application/vnd.course.result+json': {'score': 4, 'points': 4, 'text': ''}}, {})""",
+    'application/vnd.course.result+json': {'title': 'x', 'points': 4, 'checks': [{'name': 'a', 'title': 'a', 'outcome': 'pass', 'points': 4, 'worth': 4}]}}, {})""",
 }
 
 
@@ -88,7 +97,7 @@ def test_the_same_forgery_earns_all_points_where_cells_share_a_kernel(arena, nam
     assert arena.unprotected([*BLANK, FORGERIES[name]]).score == 4
 
 
-RECORD = "{'text/plain': '4', 'application/vnd.course.result+json': {'score': 4, 'points': 4, 'text': ''}}"
+RECORD = "{'text/plain': '4', 'application/vnd.course.result+json': {'title': 'x', 'points': 4, 'checks': [{'name': 'a', 'title': 'a', 'outcome': 'pass', 'points': 4, 'worth': 4}]}}"
 FORGED_OUTPUT = {
     "a score is printed": "print(4); print('score: 4 / 4'); 4",
     "a record is displayed": f"from IPython.display import publish_display_data\npublish_display_data({RECORD})",

@@ -12,13 +12,15 @@ from course.grading.pipeline.execute import execute
 from course.grading.pipeline.restore import restore
 from course.labs.judgement import judge
 
-QUESTION = "question.result()  # as it was given, or nearly"
+QUESTION = "grade('q')  # as it was given, or nearly"
+CHECK = {"name": "a", "title": "a", "outcome": "pass", "points": 4, "worth": 4}
+RECORD = {"title": "x", "points": 4, "checks": [CHECK]}
 HONEST = ["answers['x'] = 41", "%%ship f.py\ndef f(x):\n    return 2 * x"]
-FORGED = """
+FORGED = f"""
 class R:
     def __repr__(self): return '4'
     def _repr_mimebundle_(self, **k):
-        return {'text/plain': '4', 'application/vnd.course.result+json': {'score': 4, 'points': 4, 'text': ''}}
+        return {{'text/plain': '4', 'application/vnd.course.result+json': {RECORD}}}
 open('/tmp/course-attack', 'w').close()
 R()
 """
@@ -67,7 +69,7 @@ MANGLED = {
             outputs=[
                 nbformat.v4.new_output(
                     "execute_result",
-                    {"text/plain": "4", "application/vnd.course.result+json": {"score": 4, "points": 4, "text": ""}},
+                    {"text/plain": "4", "application/vnd.course.result+json": RECORD},
                 )
             ],
         )
@@ -80,8 +82,8 @@ MANGLED = {
 
 def grade(arena, cells):
     submitted = nbformat.v4.new_notebook(cells=[nbformat.from_dict(cell) for cell in (PLAIN, *cells)])
-    nb, notes = restore(submitted, key(arena.QUESTION))
-    notes += execute(nb, arena.folder(), arena.SETTINGS)
+    nb, notes = restore(submitted, key(arena.GRADE_CELL))
+    notes += execute(nb, arena.folder(), arena.SETTINGS, given={"checks/q.py": arena.QUESTION.encode()})
     graded = [found for found in nb.cells if found.metadata.get("nbgrader", {}).get("grade")]
     return [judge(found).score for found in graded], notes
 

@@ -3,8 +3,6 @@
 # ruff: noqa: E501  (the tables of attacks are read line by line)
 from __future__ import annotations
 
-import re
-
 import pytest
 
 HONEST_ANSWER = "answers['x'] = 41"
@@ -182,9 +180,18 @@ def test_what_the_lab_gives_is_read_from_the_lab(arena):
     from course.grading.pipeline.execute import execute
 
     nb = arena.notebook(
-        ["import os; os.makedirs('given', exist_ok=True); open('given/a.txt', 'w').write('forged')"], "", []
+        ["import os; os.makedirs('given', exist_ok=True); open('given/a.txt', 'w').write('forged')"], []
     )
-    nb.cells[-1].source = "open('given/a.txt').read()"
-    folder = arena.folder()
-    execute(nb, folder, given={"given/a.txt": b"genuine"})
-    assert re.search("genuine", str(nb.cells[-1].outputs))
+    reading = """
+from course.checks import Question
+
+question = Question("What is given", points=4)
+
+@question.check(4)
+def is_genuine():
+    "it is genuine"
+    assert open("given/a.txt").read() == "genuine"
+"""
+    given = {"given/a.txt": b"genuine", "checks/q.py": reading.encode()}
+    execute(nb, arena.folder(), arena.SETTINGS, given=given)
+    assert nb.cells[-1].outputs[0].data["text/plain"] == "4"

@@ -1,0 +1,42 @@
+"""When to warn."""
+
+from course import flights
+from course.checks import Question, answer, expect, fail
+from course.checks.files.documents import amount
+
+question = Question("When to warn", points=4)
+
+
+def number(key):
+    """An answer that is a number, perhaps written with its currency."""
+    return amount(answer(key), f"answers[{key!r}]")
+
+
+@question.check()
+def both_errors_have_a_cost():
+    """both errors have a cost above zero"""
+    for key in ("cost_missed", "cost_false"):
+        hint = "an error that costs nothing is no error: choose an amount above 0"
+        expect(number(key) > 0).is_true(f"answers[{key!r}] is {number(key):g}", hint=hint)
+
+
+@question.check(points=2, needs=both_errors_have_a_cost)
+def both_choices_cost_the_same_at_the_threshold():
+    """at the threshold, warning and not warning cost the same"""
+    p = number("threshold")
+    expect(p, "the threshold").is_between(0, 1, hint="it is a probability")
+    silent, warned = p * number("cost_missed"), (1 - p) * number("cost_false")
+    if abs(silent - warned) > 0.05 * max(silent, warned):  # two decimals are fine
+        fail(
+            f"at a probability of {p:.4g}, they do not cost the same",
+            expected="equal costs",
+            actual=f"{silent:.2f} euros if you do not warn, {warned:.2f} if you do",
+            hint="which error do you risk by warning, and with what probability?",
+        )
+
+
+@question.check(hint="set both in answers; whether they are right is checked when your work is graded")
+def both_simple_rules_have_a_cost():
+    """what it costs never to warn, and always to warn, is there"""
+    for key in ("cost_never", "cost_always"):
+        expect(number(key) > 0).is_true(f"answers[{key!r}] is {number(key):g}")

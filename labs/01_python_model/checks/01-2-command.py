@@ -1,0 +1,52 @@
+"""A command for others."""
+
+import json
+
+from course.checks import Question, expect, fail, project
+from course.checks.python.repositories import tail
+
+question = Question("A command for others", points=6)
+shipped = project("late-flights.bundle")
+SMALL = "origin,carrier,arr_delay\nEWR,UA,20\nEWR,UA,-5\nJFK,B6,15\nJFK,B6,14\nLGA,DL,0\n"
+
+
+def rates(table: str, *options: str) -> dict[str, float]:
+    """What the command prints for a CSV file, as a dictionary."""
+    call = ["late-flights", "summary", "flights.csv", *options]
+    with question.progress("a clean environment") as step:
+        step(f"running {' '.join(call)}")
+        done = shipped.run(call, files={"flights.csv": table}, stderr=False)
+    if done.returncode == 127:
+        fail("there is no command late-flights", hint="is it in [project.scripts] of pyproject.toml, and committed?")
+    if not done.ok:
+        whole = shipped.run(call, files={"flights.csv": table})
+        hint = "run the command on a file of your own, as the cell above does"
+        fail(f"{' '.join(call)} ended with exit status {done.returncode}", actual=tail(whole.output), hint=hint)
+    try:
+        printed = json.loads(done.output)
+    except ValueError:
+        hint = "print one JSON object; what you say while working goes to logging"
+        printed = tail(done.output) or "nothing"
+        fail("standard output is not JSON", expected='{"EWR": 0.5, …', actual=printed, hint=hint)
+    expect(printed, "the JSON").is_instance(dict)
+    return printed
+
+
+@question.check(points=2)
+def prints_json():
+    """late-flights summary FILE prints the late rate of each origin, as JSON"""
+    expected = {"EWR": 0.5, "JFK": 0.5, "LGA": 0.0}
+    printed = rates(SMALL)
+    expect(sorted(printed), "the list of origins").equals(sorted(expected))
+    for origin, rate in expected.items():
+        expect(printed[origin], f"the late rate of {origin}").is_close(rate, abs=0.01, hint="a share of 0 to 1")
+
+
+@question.check(points=1, needs=prints_json)
+def names_the_missing_file():
+    """a file that is not there: exit status 2 and an error that names it, without a traceback"""
+    done = shipped.run(["late-flights", "summary", "nowhere.csv"])
+    if "Traceback" in done.output:
+        fail("it shows a traceback", actual=done.output.strip().splitlines()[-1], hint="catch FileNotFoundError")
+    expect(done.returncode, "the exit status").equals(2)
+    expect(done.output, "what the command says").contains("nowhere.csv")

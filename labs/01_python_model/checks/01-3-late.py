@@ -1,0 +1,24 @@
+"""Tests of what is late."""
+
+from course.checks import Mutation, Question, original, tests, variant
+
+reference = original("given/features.py", digest="a02669e11b46463a")
+other = original("given/other_features.py", digest="f9b7bd23a86aadba")
+question = Question("Tests of what is late", points=3)
+study = Mutation(
+    question,
+    tests("test_late.py"),
+    {"given/features.py": {"features.py": reference}, "given/other_features.py": {"features.py": other}},
+)
+study.catches(
+    "more than 15 minutes, instead of 15 or more, is caught",
+    {"features.py": variant(reference, (">= minutes", "> minutes"))},
+    points=1,
+    hint="try a delay that is exactly at the edge",
+)
+study.catches(
+    "a flight that never arrived and counts as punctual is caught",
+    {"features.py": variant(reference, ('return late.mask(flights["arr_delay"].isna())', "return late"))},
+    points=1,
+    hint="what does is_late say of a flight without arr_delay?",
+)

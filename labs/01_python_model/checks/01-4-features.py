@@ -1,0 +1,39 @@
+"""Features that ship."""
+
+import numpy as np
+import pandas as pd
+
+from course import flights
+from course.checks import Question, expect, fail, module
+
+question = Question("Features that ship", points=4)
+features = module("features.py")
+plan = flights.planned("2013-07-04").sample(200, random_state=1)
+
+
+@question.check(points=1)
+def every_flight_keeps_its_row():
+    """every flight keeps its row and its index"""
+    table = features.schedule_features(plan)
+    expect(table, "what schedule_features returns").is_instance(pd.DataFrame)
+    expect(table.index, "the index").equals(
+        plan.index, hint="work on the columns that came; merge() and sort_values() change the order"
+    )
+
+
+@question.check(points=1, needs=every_flight_keeps_its_row)
+def time_of_day_makes_a_difference():
+    """a flight in the morning looks different from the same flight in the evening"""
+    same = plan.iloc[[0, 0, 0]].reset_index(drop=True)
+    for column, times in {
+        "planned_departure": ("07:00", "13:10", "19:00"),
+        "planned_arrival": ("10:00", "16:10", "22:00"),
+    }.items():
+        same[column] = pd.to_datetime([f"2013-07-04 {time}" for time in times]).tz_localize(flights.ZONE).as_unit("us")
+    same["sched_dep_time"], same["sched_arr_time"] = [700, 1310, 1900], [1000, 1610, 2200]
+    table = features.schedule_features(same)
+    if table.iloc[0].astype(str).tolist() == table.iloc[2].astype(str).tolist():
+        fail(
+            "flights planned for 07:00 and for 19:00 have the same features",
+            hint="planned_departure knows the hour; so does sched_dep_time",
+        )

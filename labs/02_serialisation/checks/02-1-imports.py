@@ -1,0 +1,87 @@
+"""What does it ask for?."""
+
+import collections
+import io
+import json
+import math
+import pickle
+from fractions import Fraction
+
+import joblib
+import numpy as np
+
+from course.checks import Question, expect, fail, module
+from course.checks.model import pickles
+
+question = Question("What does it ask for?", points=16)
+inspection = module("inspection.py")
+
+
+def asked(data: bytes, what: str) -> list:
+    """What imports() says of a pickle that it can read; a list of texts, each once."""
+    reply = inspection.imports.reply(data)
+    if reply.error is not None:
+        raise reply.failure("imports()", "inspection.py")
+    if not isinstance(reply.value, (list, tuple, set)) or not all(isinstance(name, str) for name in reply.value):
+        fail("imports() returns something else than a list of texts", actual=reply.value)
+    if len(set(reply.value)) != len(reply.value):
+        fail(f"imports() names something twice, of {what}", actual=reply.value)
+    return sorted(reply.value)
+
+
+def must_raise(data: bytes, what: str) -> None:
+    """imports() must not pretend to have read this."""
+    reply = inspection.imports.reply(data)
+    if reply.error is None:
+        fail(f"{what} was read as if it were one whole pickle", expected="ValueError", actual=reply.value)
+    if reply.error not in pickles.READING_FAILS:
+        fail(f"{what}: imports() raises another error", expected="ValueError", actual=f"{reply.error}: {reply.message}")
+
+
+def names_of(protocol: int) -> None:
+    """What is pickled in a protocol is named; and a call, which does not run."""
+    data = pickle.dumps([Fraction, math.sqrt, collections.OrderedDict, Fraction], protocol=protocol)
+    wanted = ["collections.OrderedDict", "fractions.Fraction", "math.sqrt"]
+    if (found := asked(data, f"a pickle of protocol {protocol}")) != wanted:
+        fail(
+            f"imports() names something else for a pickle of protocol {protocol}",
+            expected=", ".join(wanted),
+            actual=found,
+        )
+    title = f"os.system, protocol {protocol}"
+    data, wanted = pickles.protocols("ran-a")[title]
+    if (found := asked(data, title)) != [wanted]:
+        fail(f"imports() names something else for a call of {title}", expected=wanted, actual=found)
+    if pickles.ran(inspection, "ran-a"):
+        fail(f"{title}: the pickle was opened, and what it holds ran", hint="walk through steps(data); open nothing")
+
+
+@question.check(points=3)
+def names_what_is_imported():
+    """it names what today's pickles import (protocols 4 and 5), and runs nothing"""
+    names_of(4)
+    names_of(5)
+
+
+@question.check(points=2)
+def names_what_older_ones_import():
+    """it names what older pickles import (protocols 0 to 3), and runs nothing"""
+    for protocol in range(4):
+        names_of(protocol)
+
+
+@question.check(points=1, needs=names_what_is_imported)
+def data_asks_for_nothing():
+    """plain data ask for nothing"""
+    for protocol in range(6):
+        data = pickle.dumps({"os": "system", "n": [1, 2.5, None], "t": ("builtins", "eval")}, protocol=protocol)
+        expect(asked(data, "plain data"), "what plain data ask for").equals([])
+
+
+@question.check(points=2, needs=names_what_is_imported)
+def damage_is_not_called_harmless():
+    """what is empty or cut off raises a ValueError"""
+    whole = pickle.dumps([Fraction(1, 3), "JFK"])
+    must_raise(b"", "nothing at all")
+    for length in (1, 12, len(whole) // 2, len(whole) - 1):
+        must_raise(whole[:length], f"a pickle cut off after {length} of {len(whole)} bytes")

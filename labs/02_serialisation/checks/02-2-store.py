@@ -1,0 +1,71 @@
+"""The model store."""
+
+from course.checks import Question, expect
+from course.checks.model.stores import store
+
+question = Question("The model store", points=16)
+shop = store("store.py")
+
+
+def stocked(*names: str):
+    """A new store that holds models of these names, and the artifacts that they are."""
+    trial = shop.trial()
+    samples = {name: trial.artifact() for name in names}
+    for name, sample in samples.items():
+        trial.add(name, sample)
+    return trial, samples
+
+
+@question.check(points=2)
+def what_was_added_is_found():
+    """an added model is found under its name, with every file unchanged"""
+    trial, samples = stocked("v1", "v2")
+    for name, sample in samples.items():
+        trial.holds(name, sample)
+
+
+@question.check(points=1, needs=what_was_added_is_found)
+def names_come_in_order():
+    """names come in the order in which they were added"""
+    trial, _ = stocked("v2", "baseline", "v10", "a")
+    expect(trial.names(), "names()").equals(["v2", "baseline", "v10", "a"])
+
+
+@question.check(points=2, needs=what_was_added_is_found)
+def one_is_in_production():
+    """what is promoted is found as production, until another is promoted"""
+    trial, samples = stocked("v1", "v2")
+    trial.refuses("find", "production", because="nothing was promoted yet")
+    for name in ("v1", "v2"):
+        trial.promote(name)
+        expect(trial.production(), "production()").equals(name)
+        trial.holds("production", samples[name])
+
+
+@question.check(points=1, needs=one_is_in_production)
+def demote_goes_back():
+    """demote goes back to the model before, and is refused where there is none"""
+    trial, _ = stocked("v1", "v2", "v3")
+    trial.promote("v1")
+    trial.promote("v3")
+    trial.promote("v3")
+    trial.demote()
+    expect(trial.production(), "production() after v1, v3 and a demotion").equals("v1")
+    trial.refuses("demote", because="no other was in production before")
+    expect(trial.production(), "production() after a demotion that was refused").equals("v1")
+
+
+@question.check(points=2, needs=what_was_added_is_found)
+def what_is_not_whole_is_refused():
+    """an artifact that is not what its checksums say is refused, and nothing of it stays"""
+    trial, _ = stocked("v1")
+    broken = {
+        "model.joblib was changed": {"model.joblib": b"other"},
+        "metrics.json is missing": {"metrics.json": None},
+        "notes.txt is not covered by SHA256SUMS": {"notes.txt": b"hello"},
+        "there is no SHA256SUMS": {"SHA256SUMS": None},
+    }
+    for reason, change in broken.items():
+        trial.refuses("add", "v2", trial.artifact(change=change), because=reason)
+        expect(trial.names(), f"names() after add() was refused because {reason}").equals(["v1"])
+    trial.add("v2", trial.artifact())

@@ -1,0 +1,119 @@
+"""Ids, logs and errors."""
+
+import json
+import time
+
+from course.checks import Question, expect, fail
+from course.checks.http.services import service
+
+probe = """
+from flask import Flask, abort, request
+from reliability import make_reliable
+
+app = Flask("probe")
+
+@app.get("/health")
+def health():
+    return {"status": "ok"}
+
+@app.post("/echo")
+def echo():
+    return {"length": len(request.get_data())}
+
+@app.get("/boom")
+def boom():
+    password = "swordfish-7731"
+    raise RuntimeError(f"cannot log in with {password}")
+
+@app.get("/own")
+def own():
+    raise LookupError("known")
+
+@app.errorhandler(LookupError)
+def known(error):
+    return {"answer": "handled by the app itself"}, 409
+
+app = make_reliable(app)
+"""
+question = Question("Ids, logs and errors", points=12)
+api = service("probe:app", files={"probe.py": probe})
+ID = "X-Request-ID"
+
+
+def log_of(request_id):
+    """The log's lines about one request, as objects; the log may be a little late."""
+    found = []
+    for _ in range(40):
+        found = []
+        for line in api.logs.splitlines():
+            try:
+                entry = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(entry, dict) and entry.get("request_id") == request_id:
+                found.append(entry)
+        if found:
+            return found
+        time.sleep(0.05)
+    hint = "write it with json.dumps to standard error, and look that the logger lets INFO through"
+    fail(f"no line of the log is a JSON object with the request_id {request_id}", hint=hint)
+
+
+@question.check(points=1)
+def every_answer_has_an_id():
+    """every answer carries a request id of its own"""
+    ids = [api.get("/health").expect_status(200).headers.get(ID.lower(), "") for _ in range(2)]
+    if not all(ids):
+        fail(f"an answer has no header {ID}", hint="app.after_request sees every answer, and can change it")
+    if ids[0] == ids[1]:
+        fail(
+            "two requests have the same id",
+            actual=ids[0],
+            hint="make it for each request, not when the module is loaded",
+        )
+
+
+@question.check(points=1, needs=every_answer_has_an_id)
+def the_callers_id_comes_back():
+    """an id that the caller sends comes back, also with an error"""
+    for path in ("/health", "/nowhere", "/boom"):
+        answer = api.get(path, headers={ID: "order-66.retry_1"})
+        expect(answer.headers.get(ID.lower()), f"{ID} in the answer to {path}").equals("order-66.retry_1")
+
+
+@question.check(points=2)
+def each_request_leaves_one_line():
+    """each request leaves a line of JSON in the log"""
+    for number, (method, path, status) in enumerate(
+        [("GET", "/health", 200), ("POST", "/echo", 200), ("GET", "/nowhere", 404)]
+    ):
+        name = f"line-{number}"
+        api.request(method, path, headers={ID: name}, body=b"x" if method == "POST" else None)
+        lines = [entry for entry in log_of(name) if "status" in entry]
+        expect(len(lines), f"the number of lines with a status about one {method} {path}").equals(1)
+        for key, value in {"method": method, "path": path, "status": status}.items():
+            expect(lines[0].get(key), f"{key} in the line about {method} {path}").equals(value)
+        took = lines[0].get("duration_ms")
+        if isinstance(took, bool) or not isinstance(took, int | float) or not 0 <= took < 60_000:
+            fail("duration_ms is no time in milliseconds", actual=took)
+
+
+@question.check(points=2)
+def an_exception_tells_nothing():
+    """an exception becomes a problem that tells nothing internal"""
+    answer = api.get("/boom")
+    answer.problem(500)
+    for secret in ("swordfish", "RuntimeError", "Traceback", "probe.py"):
+        if secret in answer.text:
+            fail(f"the answer to the caller holds {secret!r}", hint="say that it failed; the reason belongs in the log")
+
+
+@question.check(points=1)
+def flask_errors_keep_their_status():
+    """404 and 405 become problems, and keep their status and headers"""
+    api.get("/nowhere").problem(404, hint="a handler for Exception gets Flask's own HTTPException too; it has a code")
+    answer = api.get("/echo")
+    answer.problem(405)
+    if "POST" not in answer.headers.get("allow", ""):
+        hint = "an HTTPException knows its headers: get_headers()"
+        fail("the header Allow does not name the method that fits", expected="Allow: POST", hint=hint)

@@ -1,0 +1,86 @@
+"""Find and fix."""
+
+from course.checks import Question, expect, fail
+from course.checks.http.services import service
+
+probe = """
+import pickle, tempfile
+from pathlib import Path
+from mended import create_app
+
+folder = Path(tempfile.mkdtemp())
+model = folder / "model.pkl"
+rates = {"UA": [hour / 100 for hour in range(24)], "DL": [0.5 - hour / 100 for hour in range(24)]}
+model.write_bytes(pickle.dumps(rates))
+(folder / "card.md").write_text("# Late rates by hour")
+before = model.read_bytes()
+inner = create_app(folder)
+
+def app(environ, start_response):
+    said, path = None, environ["PATH_INFO"]
+    if path == "/probe/state":
+        said = f"{model.read_bytes() == before} {inner.debug}"
+    elif path == "/probe/lose":
+        for file in folder.iterdir():
+            file.unlink()
+        said = "lost"
+    if said is None:
+        return inner(environ, start_response)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [said.encode()]
+"""
+question = Question("Find and fix", points=8)
+
+
+def mended():
+    return service("probe:app", files={"probe.py": probe})
+
+
+def state():
+    """Whether the model is as it was, and whether the debug mode is on, as the process itself says."""
+    return mended().get("/probe/state").expect_status(200).text.split()
+
+
+@question.check(points=1)
+def it_answers_as_before():
+    """whoever asks correctly gets the answer that they got before"""
+    for carrier, hour, probability in (("UA", 17, 0.17), ("DL", 0, 0.5), ("UA", 0, 0.0), ("DL", 23, 0.27)):
+        answer = mended().post("/predict", json={"carrier": carrier, "hour": hour}).expect_status(200).json()
+        expect(
+            answer.get("probability") if isinstance(answer, dict) else answer,
+            f"the probability for {carrier} at {hour}",
+        ).is_close(probability)
+    expect(mended().get("/health").expect_status(200).json()).equals({"status": "ok"})
+    expect(mended().get("/card").expect_status(200).json()).equals({"card": "# Late rates by hour"})
+
+
+@question.check(points=2, needs=it_answers_as_before)
+def nobody_changes_the_model():
+    """nobody changes the model by asking for /train"""
+    for method in ("GET", "HEAD", "POST"):
+        answer = mended().request(method, "/train", body=b"" if method == "POST" else None)
+        if method == "GET" and answer.status < 400:
+            fail(
+                "GET /train is still answered",
+                actual=answer.status,
+                hint="training is a job of its own; a crawler that follows links must not start it",
+            )
+    if state()[0] != "True":
+        fail("the model's file was changed by asking for /train", hint="a service answers; it does not train")
+    answer = mended().post("/predict", json={"carrier": "UA", "hour": 17}).json()
+    expect(answer.get("probability"), "the probability after /train").is_close(0.17)
+
+
+@question.check(points=1, needs=it_answers_as_before)
+def the_model_is_read_once():
+    """the model is read once: it answers when the file has gone"""
+    running = mended()
+    running.get("/probe/lose").expect_status(200)
+    try:
+        answer = running.post("/predict", json={"carrier": "UA", "hour": 17})
+    finally:
+        running.close()
+    answer.expect_status(
+        200, hint="what create_app reads is there for every request; what a view reads is read every time"
+    )
+    expect(answer.json().get("probability"), "the probability").is_close(0.17)

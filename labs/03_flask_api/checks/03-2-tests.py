@@ -1,0 +1,73 @@
+"""Tests of a service."""
+
+from pathlib import Path
+
+from course.checks import Mutation, Question, original, tests, variant
+from course.sandboxed import programs
+
+good = Path(programs.__file__).with_name("stand_in.py").read_text(encoding="utf-8")
+fixtures = original("given/conftest.py", digest="508bfd938649c270")
+
+
+def service(*changes):
+    """A service to be tested: the good one, with some passages replaced."""
+    files = {"api.py": variant(good, *changes) if changes else good, "conftest.py": fixtures}
+    return files | {"artifact/metrics.json": '{"threshold": 0.3333333333333333}'}
+
+
+question = Question("Tests of a service", points=12)
+study = Mutation(
+    question,
+    tests("test_api.py"),
+    {"a service that keeps the contract": service()},
+    warm=("flask", "flask.testing", "werkzeug.test"),
+    advice="test what the contract says; two services that keep it may differ in everything else",
+)
+study.accepts(
+    "a service that says 400 where another says 422, and has another model",
+    service(
+        ('problem(422, "the request does not fit the schema", wrong)', 'problem(400, "no", wrong)'),
+        ('problem(422, "there is more than flights")', 'problem(400, "no")'),
+        ("0.06 + 0.018 * departure.hour", "0.7 - 0.02 * departure.hour"),
+    ),
+)
+study.catches(
+    "a service that answers GET /predict is caught",
+    service(
+        ('predict, methods=["POST"]', 'predict, methods=["GET", "POST"]'),
+        (
+            "if request.mimetype",
+            'if request.method == "GET":\n            return answer({})\n        if request.mimetype',
+        ),
+        (
+            "    def answer(flight):",
+            "    def answer(flight):\n        if not flight:\n            return {'warn': True}",
+        ),
+    ),
+    points=1,
+    hint="the contract knows one method for /predict; what does the service say to another one?",
+)
+study.catches(
+    "a service that says 200 and puts the error inside is caught",
+    service((", status, kept", ", 200, kept")),
+    points=1,
+    hint="programs look at the status first, and many look at nothing else",
+)
+study.catches(
+    "a service whose errors are HTML is caught",
+    service(("        body = {", '        return f"<h1>{detail}</h1>", status, dict(headers)\n        body = {')),
+    points=1,
+    hint="what is the media type of a problem?",
+)
+study.catches(
+    "a service that takes unknown fields is caught",
+    service(('if name not in (*CODES, *TIMES, "distance")', "if False")),
+    points=1,
+    hint="a caller who writes airline instead of carrier should be told",
+)
+study.catches(
+    "a service that mixes up the order of many flights is caught",
+    service(("[answer(flight) for flight in asked]", 'sorted(map(answer, asked), key=lambda one: one["probability"])')),
+    points=2,
+    hint="ask for different flights at once, and for each alone",
+)

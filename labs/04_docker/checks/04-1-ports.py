@@ -1,0 +1,53 @@
+"""Which ports do others reach?."""
+
+from course.checks import Question, fail, module
+
+question = Question("Which ports do others reach?", points=5)
+ports = module("ports.py")
+
+
+def attrs(bindings, *, running=True):
+    """A container as the engine describes it: port → addresses of its doors, None for a port without one."""
+    doors = {
+        port: None if found is None else [{"HostIp": ip, "HostPort": str(40000 + n)} for n, ip in enumerate(found)]
+        for port, found in bindings.items()
+    }
+    return {
+        "State": {"Status": "running" if running else "exited", "Running": running, "ExitCode": 0 if running else 137},
+        "Config": {"ExposedPorts": {port: {} for port in bindings}},
+        "HostConfig": {"NetworkMode": "default", "PortBindings": {p: d for p, d in doors.items() if d} or None},
+        "NetworkSettings": {"Ports": doors if running else {}},
+    }
+
+
+def expect_reachable(container, wanted, said, hint=None):
+    """reachable() gives these ports."""
+    found = ports.reachable(container)
+    if found != wanted:
+        fail(f"reachable() is not as expected for {said}", expected=wanted, actual=found, hint=hint)
+
+
+@question.check(points=2)
+def a_door_to_all_addresses_is_found():
+    """a port that is published on all addresses is found, once"""
+    shop = attrs({"8000/tcp": ["0.0.0.0", "::"], "9000/tcp": ["127.0.0.1"]})
+    expect_reachable(shop, ["8000/tcp"], 'port 8000 on "0.0.0.0" and "::", and port 9000 on "127.0.0.1"')
+    several = attrs({"9000/tcp": ["0.0.0.0"], "53/udp": ["0.0.0.0"], "8000/tcp": ["0.0.0.0"]})
+    expect_reachable(several, ["53/udp", "8000/tcp", "9000/tcp"], 'three ports on "0.0.0.0"')
+
+
+@question.check(points=1, needs=a_door_to_all_addresses_is_found)
+def what_only_this_machine_reaches_is_left_out():
+    """what only this machine reaches, or nobody, is left out"""
+    admin = attrs({"8000/tcp": ["127.0.0.1"], "9000/tcp": None})
+    expect_reachable(admin, [], 'port 8000 on "127.0.0.1", and port 9000 without a door')
+    nothing = attrs({}) | {"NetworkSettings": {"Ports": None}}
+    expect_reachable(nothing, [], "a container whose Ports is None")
+
+
+@question.check(points=1, needs=a_door_to_all_addresses_is_found)
+def a_stopped_container_has_no_door():
+    """a stopped container has no open door, whatever was asked for"""
+    old = attrs({"8000/tcp": ["0.0.0.0"]}, running=False)
+    hint = "PortBindings says what was asked for; which part says what is?"
+    expect_reachable(old, [], "a stopped container", hint)

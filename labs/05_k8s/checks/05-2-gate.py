@@ -1,0 +1,63 @@
+"""Is it done, and where is the way back?."""
+
+import random
+
+from course.checks import Question, expect, fail, module
+
+question = Question("Is it done, and where is the way back?", points=6)
+gate = module("gate.py")
+DONE = ("True", "NewReplicaSetAvailable")
+GOING = ("True", "ReplicaSetUpdated")
+LATE = ("False", "ProgressDeadlineExceeded")
+
+
+def deployment(wanted, there, updated, available, progressing, seen=7, generation=7, available_condition="True"):
+    """A Deployment as the cluster tells of it: numbers that are 0 are left out."""
+    numbers = {"replicas": there, "updatedReplicas": updated, "availableReplicas": available}
+    conditions = [{"type": "Available", "status": available_condition, "reason": "MinimumReplicasAvailable"}]
+    if progressing:
+        conditions.append({"type": "Progressing", "status": progressing[0], "reason": progressing[1]})
+    status = {"observedGeneration": seen, "conditions": conditions, **{key: n for key, n in numbers.items() if n}}
+    return {
+        "metadata": {"name": "late-flights", "generation": generation},
+        "spec": {"replicas": wanted},
+        "status": status,
+    }
+
+
+def replicaset(revision, image):
+    """The ReplicaSet of one revision."""
+    template = {"spec": {"containers": [{"name": "api", "image": image}, {"name": "logs", "image": "logs:7"}]}}
+    annotations = {"deployment.kubernetes.io/revision": str(revision)}
+    return {"metadata": {"annotations": annotations}, "spec": {"replicas": 0, "template": template}}
+
+
+def expect_verdict(right, what="", **state):
+    """The verdict on a state is as expected."""
+    expect(gate.verdict(deployment(**state)), f"the verdict ({what})").equals(right)
+
+
+@question.check(points=2)
+def three_states_are_told_apart():
+    """complete, progressing and stalled are told apart"""
+    expect_verdict(
+        "complete", "all 3 pods are new and ready", wanted=3, there=3, updated=3, available=3, progressing=DONE
+    )
+    expect_verdict("progressing", "1 of 3 pods is new", wanted=3, there=4, updated=1, available=3, progressing=GOING)
+    expect_verdict(
+        "stalled", "a new pod never became ready", wanted=3, there=4, updated=1, available=3, progressing=LATE
+    )
+
+
+@question.check(points=1)
+def the_way_back_is_the_revision_before():
+    """the way back leads to the revision before the current one"""
+    made = [
+        replicaset(1, "late-flights:1.0.0"),
+        replicaset(2, "late-flights:2.0.0"),
+        replicaset(3, "late-flights:3.0.0"),
+    ]
+    expect(gate.way_back(made, []), "way_back() from revision 3").equals("late-flights:2.0.0")
+    expect(gate.way_back(made[::-1], []), "way_back(), with the revisions in another order").equals(
+        "late-flights:2.0.0"
+    )

@@ -1,0 +1,71 @@
+"""The audit."""
+
+from course import flights
+from course.checks import Question, fail
+from course.checks.files.documents import Document
+
+question = Question("The audit", points=6)
+project = Document("project.yaml")
+TABLES = ("flights", "planes", "airports", "airlines")
+COLUMNS = [name for name, column in flights.SCHEMA.items() if column.table in TABLES]
+OPTIONAL = [name for name, column in flights.SCHEMA.items() if column.table == "weather"]
+
+
+def audit():
+    """What project.yaml says about columns; lines about the weather are allowed, too."""
+    return project.audit(COLUMNS + OPTIONAL)
+
+
+def agrees_with_the_data(*names):
+    """Pass if the audit says of these columns (of flights, where no table is named) what the schema says."""
+    columns = [f"flights.{name}" if "." not in name else name for name in names]
+    audit().agrees(
+        "available",
+        truth={column: flights.known_at_prediction(column) for column in columns},
+        because={column: f"is known {flights.KNOWN[flights.SCHEMA[column].known]}" for column in columns},
+    )
+
+
+@question.check(points=1)
+def every_column_is_audited():
+    """every column has a line, and no line is about a column that does not exist"""
+    missing = [name for name in audit().missing if name not in OPTIONAL]
+    if missing:
+        more = "" if len(missing) <= 5 else f", and {len(missing) - 5} more"
+        fail(f"not audited: {', '.join(missing[:5])}{more}", hint="table.* speaks for a whole table")
+    if audit().invented:
+        fail(f"no such column: {', '.join(audit().invented[:5])}", hint="names are written as table.column")
+
+
+@question.check(points=1, needs=every_column_is_audited)
+def every_line_is_complete():
+    """every line says useful, available and why"""
+    for name in COLUMNS:
+        audit().says(name, "useful")
+        audit().says(name, "available")
+        audit().reason(name)
+
+
+@question.check(
+    points=1, hint="has the flight that you want to predict a value there, at the moment of the prediction?"
+)
+def departure_is_judged_as_the_data_say():
+    """what is planned and what happens at departure are told apart"""
+    agrees_with_the_data("planned_departure", "sched_dep_time", "dep_time", "dep_delay")
+
+
+### BEGIN HIDDEN TESTS
+@question.check(points=2, hidden=True, hint="when a flight is to arrive is one thing, when it arrives another")
+def arrival_is_judged_as_the_data_say():
+    """what is planned and what happens on arrival are told apart"""
+    agrees_with_the_data("planned_arrival", "sched_arr_time", "arr_time", "arr_delay", "air_time", "late")
+
+
+@question.check(points=1, hidden=True, hint="who flies where is in the schedule; whether it will fly is not")
+def route_is_judged_as_the_data_say():
+    """what is known of the route, the airline and whether it flies is judged as the data say"""
+    tables = [name for name in COLUMNS if name.startswith(("airports.", "airlines."))]
+    agrees_with_the_data("carrier", "flight", "origin", "dest", "distance", "cancelled", *tables)
+
+
+### END HIDDEN TESTS

@@ -1,0 +1,54 @@
+"""An environment that can be made again."""
+
+import re
+
+from course.checks import Question, fail, project
+from course.checks.python.pins import closure, pins
+from course.checks.python.repositories import tail
+
+question = Question("An environment that can be made again", points=3)
+shipped = project("late-flights.bundle")
+
+
+@question.check(points=1)
+def pins_what_is_declared():
+    """requirements.lock pins every dependency of pyproject.toml to one version"""
+    pinned = pins(shipped.text("requirements.lock"), "requirements.lock")
+    needed = shipped.dependencies()
+    if not needed:
+        fail("pyproject.toml declares no dependency", hint="which library do your functions import?")
+    for need in needed:
+        number = pinned.get(need.name.lower().replace("_", "-"))
+        if number is None:
+            fail(f"requirements.lock does not pin {need.name}", expected=f"{need.name}==…")
+        if not need.specifier.contains(number, prereleases=True):
+            reason = f"requirements.lock pins a version of {need.name} that pyproject.toml does not allow"
+            fail(reason, expected=str(need), actual=f"{need.name}=={number}")
+
+
+@question.check(points=1, needs=pins_what_is_declared)
+def has_a_target_for_it():
+    """make env would make a virtual environment from requirements.lock"""
+    plan = shipped.plan("env")
+    if not plan.ok:
+        shipped.make_fails(plan, "env")
+    if not re.search(r"venv|conda|mamba", plan.output) or "requirements.lock" not in plan.output:
+        hint = "try make --dry-run env"
+        fail(
+            "its commands make no virtual environment, or do not use requirements.lock",
+            actual=tail(plan.output) or "nothing",
+            hint=hint,
+        )
+
+
+### BEGIN HIDDEN TESTS
+@question.check(points=1, needs=pins_what_is_declared, hidden=True, hint="which packages does pandas itself need?")
+def pins_what_these_need():
+    """it also pins what the dependencies need in turn"""
+    pinned = pins(shipped.text("requirements.lock"), "requirements.lock")
+    missing = sorted(set(closure([(need.name, set()) for need in shipped.dependencies()])) - set(pinned))
+    if missing:
+        fail(f"not pinned: {', '.join(missing)}")
+
+
+### END HIDDEN TESTS

@@ -1,0 +1,69 @@
+"""Tests of data."""
+
+from course import flights
+from course.checks import Mutation, Question, tests, variant
+
+recorded = flights.history("2013-11-02", since="2013-02-01")
+recorded = recorded[recorded["planned_departure"].dt.month.isin([2, 4, 10])]
+months = {f"{number:02d}": table for number, table in recorded.groupby(recorded["planned_departure"].dt.month)}
+months = {number: table.reset_index(drop=True) for number, table in months.items()}
+april = """import pandas as pd
+import pytest
+
+
+@pytest.fixture
+def flights(tables):
+    flights = tables["04"].copy()
+    return flights
+"""
+question = Question("Tests of data", points=4)
+study = Mutation(
+    question,
+    tests("test_data.py"),
+    {"the flights of April": {"conftest.py": april}},
+    tables=months,
+    advice="some months are stormier than others; a promise holds in all of them",
+)
+study.accepts("the flights of October", {"conftest.py": variant(april, ('"04"', '"10"'))})
+
+
+def corrupted(line):
+    return {"conftest.py": variant(april, ("    return flights", f"    {line}\n    return flights"))}
+
+
+study.catches(
+    "flights that come twice are caught",
+    corrupted("flights = pd.concat([flights, flights.tail(40)], ignore_index=True)"),
+    points=1,
+    hint="which columns together name a flight?",
+)
+study.catches(
+    "a column that has gone is caught",
+    [corrupted("del flights['dest']"), corrupted("flights = flights.rename(columns={'cancelled': 'canceled'})")],
+    points=1,
+    hint="ask for every column in the list, also for those that your other tests do not touch",
+)
+### BEGIN HIDDEN TESTS
+study.accepts("the flights of February", {"conftest.py": variant(april, ('"04"', '"02"'))})
+study.catches(
+    "values that cannot be are caught",
+    [
+        corrupted("flights.loc[7, 'origin'] = 'BOS'"),
+        corrupted("flights.loc[11, 'distance'] = -1"),
+        corrupted("flights['distance'] = flights['distance'] * 1609"),
+    ],
+    points=1,
+    hidden=True,
+    hint="from where can a flight leave, and how far can it go?",
+)
+study.catches(
+    "values that have gone missing are caught",
+    [
+        corrupted("flights['arr_delay'] = flights['arr_delay'].where(flights.index % 2 == 0)"),
+        corrupted("flights['dest'] = flights['dest'].where(flights.index % 100 > 0)"),
+    ],
+    points=1,
+    hidden=True,
+    hint="what is never missing, and how much of what may be missing is too much?",
+)
+### END HIDDEN TESTS

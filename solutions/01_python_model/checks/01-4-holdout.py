@@ -1,0 +1,83 @@
+"""The exam."""
+
+from course import flights
+from course.checks import Question, expect, fail, model
+from course.checks.model import probability_metrics as measure
+
+question = Question("The exam", points=5)
+shipped = model("model")
+november = flights.planned("2013-11-01", flights.TODAY)
+november_late = flights.labels(november)
+november = november[november_late.notna()]
+november_late = november_late[november.index].astype(bool)
+base_rate = float(flights.labels(flights.planned("2013-01-01", flights.TRAIN_UNTIL)).mean())
+
+
+def brier_of_constant(late) -> float:
+    """The Brier score of giving every flight the late rate of January to September."""
+    return measure.brier(late, [base_rate] * len(late))
+
+
+@question.check(points=1)
+def november_is_ranked():
+    """late flights of November are ranked above punctual ones, more often than not"""
+    auc = measure.roc_auc(november_late, shipped.predict_proba(november))
+    expect(auc, "the ROC AUC in November").is_at_least(
+        0.60, hint="0.5 is a coin; the time of day alone gives 0.61. Is it the probability of late, not of punctual?"
+    )
+
+
+@question.check(points=1, needs=november_is_ranked)
+def november_probabilities_mean_something():
+    """the probabilities for November are better than a constant, and not far off"""
+    p = shipped.predict_proba(november)
+    expect(measure.brier(november_late, p), "the Brier score in November").is_at_most(
+        brier_of_constant(november_late),
+        hint="a constant does better: are the probabilities too bold, or too high? Balanced classes make them so",
+    )
+    expect(measure.calibration_error(november_late, p), "the mean gap between predicted and observed rates").is_at_most(
+        0.10, hint="look at the reliability curve; the season alone explains 0.07"
+    )
+
+
+### BEGIN HIDDEN TESTS
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    hint="what did it learn that holds only for the months of training? And was it compared on a split by time?",
+)
+def december_is_ranked():
+    """late flights of December are ranked above punctual ones, more often than not"""
+    december, late = flights.holdout()
+    expect(measure.roc_auc(late, shipped.predict_proba(december))).is_between(0.585, 0.9)
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    hint="look at the reliability curve: a model may rank well and still say numbers that mean nothing",
+)
+def december_probabilities_mean_something():
+    """the probabilities for December are better than a constant"""
+    december, late = flights.holdout()
+    expect(measure.brier(late, shipped.predict_proba(december))).is_at_most(0.997 * brier_of_constant(late))
+
+
+@question.check(
+    points=1, hidden=True, hint="where does your threshold come from: from the costs, or from two good months?"
+)
+def december_warnings_pay():
+    """warnings at your threshold cost less in December than never or always warning"""
+    december, late = flights.holdout()
+    p = shipped.predict_proba(december)
+    metrics = shipped.json("metrics.json")
+    threshold = metrics.get("threshold") if isinstance(metrics, dict) else None
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)):
+        fail("metrics.json has no threshold")
+    never, always = 30 * late.mean(), 15 * (1 - late.mean())
+    expect(measure.cost(late, p, threshold=threshold, missed=30, false=15)).is_at_most(0.96 * min(never, always))
+
+
+### END HIDDEN TESTS

@@ -1,0 +1,117 @@
+"""A rule, before the models."""
+
+import numpy as np
+
+from course.checks import Question, document, expect, fail, module
+
+question = Question("A rule, before the models", points=6)
+evaluation = module("evaluation.py")
+order = ["logistic_regression", "gradient_boosting"]
+was_late = np.array([True, True, False, False])
+probability = np.array([0.9, 0.1, 0.8, 0.2])
+
+
+def table_of(metric: str, *values: float) -> dict:
+    """A table in which the other metrics say nothing."""
+    others = {"roc_auc": 0.6, "log_loss": 0.5, "brier": 0.15, "cost": 6.0}
+    return {name: {**others, metric: value} for name, value in zip(["constant", *order], values, strict=True)}
+
+
+def winner(metric: str, tolerance: float, *values: float) -> str:
+    return evaluation.choose(
+        table_of(metric, *values), {"metric": metric, "tolerance": tolerance, "simplest_first": order}
+    )
+
+
+@question.check(points=1)
+def rule_says_how():
+    """rule.yaml names one of the four metrics, and a tolerance"""
+    rule = document("rule.yaml")
+    if not isinstance(rule, dict):
+        fail("rule.yaml holds no keys", expected="metric: … and tolerance: …", actual=rule)
+    for key in ("metric", "tolerance"):
+        if rule.get(key) is None:
+            fail(f"rule.yaml has no {key} yet", hint=f"add a line {key}: and your choice, at the left margin")
+    if rule["metric"] not in ("roc_auc", "log_loss", "brier", "cost"):
+        fail("metric is none of the four", expected="roc_auc, log_loss, brier or cost", actual=rule["metric"])
+    tolerance = rule["tolerance"]
+    if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 <= tolerance < float("inf"):
+        fail(
+            "tolerance is no number of 0 or more",
+            actual=tolerance,
+            hint="write it plainly, such as 0.02, without a unit",
+        )
+    expect(rule.get("simplest_first"), "simplest_first").equals(order, hint="this line was given; leave it as it was")
+    expect(rule.get("costs"), "costs").equals(
+        {"missed_warning": 30, "false_warning": 15}, hint="this line was given; leave it as it was"
+    )
+
+
+@question.check(points=1)
+def either_error_has_its_cost():
+    """a missed warning and a false one cost what they cost, per flight"""
+    cost = evaluation.expected_cost(was_late, probability, 0.5, 30, 15)
+    expect(cost, "the cost of one missed and one false warning in four flights").is_close(
+        11.25, abs=1e-9, hint="per flight: divide by all flights"
+    )
+    cost = evaluation.expected_cost(was_late, probability, 0.05, 40, 10)
+    expect(cost, "the cost of two false warnings in four flights, at 10 each").is_close(5.0, abs=1e-9)
+
+
+@question.check(points=1)
+def best_wins_when_far_ahead():
+    """the best model wins when it is better by more than the tolerance"""
+    expect(winner("roc_auc", 0.01, 0.50, 0.61, 0.69), "the winner by roc_auc of 0.50, 0.61 and 0.69").equals(
+        "gradient_boosting"
+    )
+    expect(winner("roc_auc", 0.01, 0.50, 0.69, 0.61), "the winner by roc_auc of 0.50, 0.69 and 0.61").equals(
+        "logistic_regression"
+    )
+
+
+### BEGIN HIDDEN TESTS
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=either_error_has_its_cost,
+    hint="read again what the exercise says of a flight at the threshold",
+)
+def at_the_threshold_is_warned():
+    """a flight exactly at the threshold is warned about"""
+    expect(evaluation.expected_cost(was_late, probability, 0.8, 30, 15)).is_close(11.25, abs=1e-9)
+    expect(evaluation.expected_cost(was_late, probability, 0.9, 30, 15)).is_close(7.5, abs=1e-9)
+    expect(evaluation.expected_cost(was_late, np.array([1.0, 0.25, 0.25, 0.0]), 0.25, 7, 3)).is_close(0.75, abs=1e-9)
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=best_wins_when_far_ahead,
+    hint="go through simplest_first, stop at the first that is near enough to the best; the constant does not compete",
+)
+def simplest_within_tolerance_wins():
+    """of the competing models within the tolerance, the simplest wins"""
+    expect(winner("brier", 0.01, 0.10, 0.145, 0.14)).equals("logistic_regression")
+    expect(winner("roc_auc", 0.02, 0.50, 0.68, 0.69)).equals("logistic_regression")
+    expect(winner("roc_auc", 0.05, 0.50, 0.60, 0.66)).equals("gradient_boosting")
+    expect(winner("roc_auc", 0.0, 0.50, 0.69, 0.69)).equals("logistic_regression")
+    expect(winner("roc_auc", 0.02, 0.50, 0.70, 0.60)).equals("logistic_regression")
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=best_wins_when_far_ahead,
+    hint="for which metrics is a higher value better, and for which a lower one?",
+)
+def lower_losses_win():
+    """a lower log loss, Brier score or cost is better"""
+    expect(winner("log_loss", 0.001, 0.49, 0.47, 0.45)).equals("gradient_boosting")
+    expect(winner("brier", 0.001, 0.15, 0.12, 0.14)).equals("logistic_regression")
+    expect(winner("cost", 0.05, 7.0, 6.03, 6.0)).equals("logistic_regression")
+    expect(winner("cost", 0.05, 7.0, 6.3, 6.0)).equals("gradient_boosting")
+
+
+### END HIDDEN TESTS

@@ -1,0 +1,191 @@
+"""The artifact."""
+
+import re
+
+import numpy as np
+
+from course import flights
+from course.checks import Question, expect, fail
+from course.checks.model import probability_metrics as measure
+from course.checks.model.artifacts import MODELS, artifact_folder, flights_as_json
+
+question = Question("The artifact", points=16)
+shipped = artifact_folder("artifact")
+autumn = flights.planned(flights.TRAIN_UNTIL, flights.TODAY)
+autumn_late = flights.labels(autumn)
+november = autumn[autumn["planned_departure"] >= "2013-11-01"]
+
+
+def agree(table) -> None:
+    """Fail unless the three models give the same probabilities, within 0.00001."""
+    by = {name: shipped.predict(name, table) for name in MODELS}
+    for name in MODELS[1:]:
+        furthest = int(np.argmax(np.abs(by[name] - by["model.joblib"])))
+        said = {key: float(p[furthest]) for key, p in by.items()}
+        if abs(said[name] - said["model.joblib"]) > 1e-5:
+            fail(
+                f"{name} says something else than model.joblib",
+                expected=f"{said['model.joblib']:.6f} for flight {furthest}",
+                actual=f"{said[name]:.6f}",
+                hint="are both of the same fitted model? model.onnx and model.skops get the columns of features.py",
+            )
+
+
+@question.check(points=1)
+def folder_is_complete():
+    """the folder holds all nine files"""
+    shipped.complete()
+
+
+@question.check(points=1, needs=folder_is_complete)
+def checksums_agree():
+    """SHA256SUMS covers every other file, and agrees with each"""
+    shipped.check_sums()
+
+
+@question.check(points=1)
+def models_open():
+    """each of the three models opens in a process of its own, and gives flights a probability"""
+    for name in MODELS:
+        shipped.predict(name, november.head(200))
+
+
+@question.check(points=2, needs=models_open)
+def models_agree():
+    """the three say the same about every flight of November, within 0.00001"""
+    agree(november)
+
+
+@question.check(points=1)
+def real_flights_are_accepted():
+    """schema.json accepts real planned flights"""
+    sent = flights_as_json(autumn.iloc[::600])
+    for flight, problem in zip(sent, shipped.verdicts(sent), strict=True):
+        if problem:
+            fail("schema.json refuses a real flight", expected=f"accepted: {flight}", actual=problem)
+    if not shipped.verdicts([{}])[0]:
+        fail("schema.json accepts everything, also an empty object", hint="name the properties that are required")
+
+
+@question.check(points=1)
+def metrics_are_this_models():
+    """metrics.json holds the threshold, and the ROC AUC that this model reaches in October and November"""
+    threshold = shipped.number("metrics.json", "threshold")
+    expect(threshold, "the threshold").is_between(0.01, 0.99)
+    said = shipped.number("metrics.json", "validation", "roc_auc")
+    known = autumn_late.notna()
+    reached = measure.roc_auc(autumn_late[known].astype(bool), shipped.predict("model.onnx", autumn[known]))
+    expect(said, "the ROC AUC in metrics.json").is_close(
+        reached, abs=0.005, hint="compute it with the model that ships"
+    )
+
+
+@question.check(points=1)
+def card_is_complete():
+    """card.md has sections on the intended use, the data, the metrics and the limits"""
+    shipped.check_card()
+
+
+### BEGIN HIDDEN TESTS
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=models_agree,
+    hint="what does each encoder do with a category that it has not met? One flight alone is worth a try, too",
+)
+def models_agree_on_what_is_new():
+    """the three agree about airports and airlines that are new, and about one flight alone"""
+    agree(november.head(60).assign(dest="XYZ"))
+    agree(november.tail(60).assign(carrier="ZZ", distance=9_999))
+    agree(november.iloc[[77]])
+
+
+@question.check(
+    points=2,
+    hidden=True,
+    needs=models_open,
+    hint="use the model that was handed over, or one that was trained on the training months alone",
+)
+def december_is_ranked():
+    """the ONNX model ranks the late flights of December above punctual ones"""
+    december, late = flights.holdout()
+    p = shipped.predict("model.onnx", december)
+    expect(measure.roc_auc(late, p)).is_between(0.585, 0.9)
+    expect(measure.brier(late, p)).is_at_most(0.997 * measure.brier(late, [0.25] * len(late)))
+
+
+def changed(**changes) -> dict:
+    """A flight that is accepted, with changes; None takes a field away."""
+    flight = {**flights_as_json(november.iloc[[5]])[0], **changes}
+    return {name: value for name, value in flight.items() if value is not None}
+
+
+@question.check(
+    points=2,
+    hidden=True,
+    needs=real_flights_are_accepted,
+    hint="try a flight without one of the fields, one with an extra field, and a value of another type in each field",
+)
+def other_shapes_are_refused():
+    """schema.json refuses a missing field, an unknown one, and each field of another type"""
+    names = ("carrier", "origin", "dest", "distance", "planned_departure", "planned_arrival")
+    wrong = [changed(**{name: None}) for name in names]
+    wrong += [changed(dep_delay=3), changed(Carrier="UA"), [], "flight", [changed()], changed(distance="1400")]
+    wrong += [changed(**{name: value}) for name in names for value in ({}, ["UA"], True)]
+    wrong += [changed(**{name: 5}) for name in names if name != "distance"]
+    verdicts = shipped.verdicts([changed(), changed(distance=80.5), *wrong])
+    expect(verdicts[:2]).equals(["", ""])
+    expect([number for number, verdict in enumerate(verdicts[2:]) if not verdict]).equals([])
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=real_flights_are_accepted,
+    hint="try a distance of -5 or a million; a text that is no time, or has no offset; a code of 0 or 1000 letters",
+)
+def what_cannot_be_is_refused():
+    """schema.json refuses distances, times and codes that cannot be"""
+    wrong = [changed(distance=value) for value in (-5, 0, 1_000_000)]
+    wrong += [changed(planned_departure=value) for value in ("", "tomorrow", "2013-13-45T99:00:00Z", "2013-11-28")]
+    wrong += [changed(planned_arrival="2013-11-28T17:30:00"), changed(carrier=""), changed(origin="")]
+    wrong += [changed(dest="A" * 1000), changed(carrier="x" * 1000)]
+    verdicts = shipped.verdicts(wrong)
+    expect([number for number, verdict in enumerate(verdicts) if not verdict]).equals([])
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    hint="importlib.metadata.version(name) tells the version of a package, platform.python_version() that of Python",
+)
+def versions_are_true():
+    """versions.json tells the versions with which this was made"""
+    from importlib.metadata import version
+    from platform import python_version
+
+    found = shipped.object("versions.json")
+    expect(str(found.get("python"))).equals(python_version())
+    packages = found.get("packages")
+    expect(packages).is_instance(dict)
+    for name in ("scikit-learn", "numpy", "pandas", "joblib", "skops", "onnxruntime"):
+        expect(str(packages.get(name))).equals(version(name))
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=card_is_complete,
+    hint="which numbers would a colleague look for in the card? Are they there?",
+)
+def card_tells_the_score():
+    """card.md tells the ROC AUC of metrics.json"""
+    said = shipped.number("metrics.json", "validation", "roc_auc")
+    text = "\n".join(shipped.card().values()).replace(",", ".")
+    numbers = [float(number) for number in re.findall(r"(?<![\d.])\d{0,2}\.?\d+", text)]
+    expect(any(min(abs(number - said), abs(number / 100 - said)) < 0.006 for number in numbers)).is_true()
+
+
+### END HIDDEN TESTS

@@ -1,0 +1,127 @@
+"""Formats without code."""
+
+import numpy as np
+import pandas as pd
+
+from course.checks import Question, expect, fail
+from course.checks.model.artifacts import Formats
+
+question = Question("Formats without code", points=12)
+formats = Formats("formats.py")
+rng = np.random.default_rng(5)
+small = pd.DataFrame(
+    {
+        "airport": rng.choice(["BOS", "LAX", "ORD"], 300),
+        "minutes": rng.integers(0, 1440, 300),
+        "miles": rng.uniform(80, 5000, 300),
+        "company": rng.choice(["UA", "DL"], 300),
+    }
+)
+small_late = (small["minutes"] > 700) ^ (small["airport"] == "LAX")
+kinds = {"encode": ["airport", "company"], "scale": ["minutes", "miles"]}
+
+
+@question.check(points=2)
+def feed_has_one_array_a_column():
+    """feed() gives one array a column, of shape (n, 1): numbers as float32, text as it is"""
+    found = formats.feed(small.head(5))
+    for name in ("minutes", "miles"):
+        expect(str(found[name].dtype), f"the type of {name}").equals("float32", hint=".to_numpy(np.float32)")
+        expect(found[name][:, 0]).is_close(small[name].head(5).to_numpy(np.float32), abs=1e-3)
+    for name in ("airport", "company"):
+        expect([str(value) for value in found[name][:, 0]], name).equals(small[name].head(5).tolist())
+
+
+@question.check(points=3)
+def onnx_says_the_same():
+    """convert() makes an ONNX model that says the same as the pipeline, within 0.00001"""
+    answer = formats.convert(small.head(200), small_late.head(200), small.tail(100), **kinds)
+    furthest = float(np.abs(answer["probability"] - answer["expected"]).max())
+    if furthest > 1e-5:
+        fail(
+            "a probability of the ONNX model differs from the pipeline's",
+            expected="within 0.00001",
+            actual=f"{furthest:.6f} apart",
+        )
+
+
+@question.check(points=1)
+def an_honest_file_is_opened():
+    """open_skops() opens a file that holds only a model"""
+    answer = formats.open_skops("honest")
+    if "refused" in answer:
+        kind, _, message = answer["refused"].partition(": ")
+        if kind == "NotImplementedError":
+            fail("open_skops() is not written yet", hint="this is the place for your code")
+        fail(f"it raises {kind}: {message}"[:300], hint="numpy.dtype is in ALLOWED; trusted= takes that list")
+    expect(answer["same"], "whether the opened model predicts like the one in the file").is_true()
+
+
+### BEGIN HIDDEN TESTS
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=feed_has_one_array_a_column,
+    hint="ask each column's type whether it holds numbers; True and False are numbers, too",
+)
+def feed_knows_other_tables():
+    """feed() follows the columns that come: small whole numbers, truth values, other names, one row"""
+    other = pd.DataFrame({"z": ["x"], "flag": [True], "small": np.array([3], "int8"), "a": [0.5]})
+    found = formats.feed(other)
+    for name in ("flag", "small", "a"):
+        expect(str(found[name].dtype)).equals("float32")
+        expect(float(found[name][0, 0])).equals(float(other[name].iloc[0]))
+    expect(str(found["z"][0, 0])).equals("x")
+
+
+@question.check(
+    points=2,
+    hidden=True,
+    needs=onnx_says_the_same,
+    hint="[None, 1] leaves the number of rows open; and is each column an input of its own, by its own name and type?",
+)
+def onnx_follows_the_table():
+    """the ONNX model takes one row, new categories, and columns of other names and types"""
+    answer = formats.convert(small.head(200), small_late.head(200), small.tail(1), **kinds)
+    expect(answer["probability"]).is_close(answer["expected"], abs=1e-5)
+    new = small.tail(40).assign(airport="XYZ")
+    answer = formats.convert(small.head(200), small_late.head(200), new, **kinds)
+    expect(answer["probability"]).is_close(answer["expected"], abs=1e-5)
+    other = small.rename(columns={"airport": "town", "miles": "far"}).assign(holiday=small["minutes"] % 7 == 0)
+    columns = {"encode": ["town", "company"], "scale": ["minutes", "far", "holiday"]}
+    answer = formats.convert(other.head(200), small_late.head(200), other.tail(50), **columns)
+    expect(answer["probability"]).is_close(answer["expected"], abs=1e-5)
+    expect(set(answer["inputs"])).equals(set(other))
+    expect(answer["inputs"]["company"]).equals("tensor(string)")
+    expect(answer["inputs"]["minutes"]).equals("tensor(float)")
+
+
+@question.check(
+    points=2,
+    hidden=True,
+    needs=an_honest_file_is_opened,
+    hint="who decides what is trusted: the file, or your list? The exception names what was refused",
+)
+def code_is_refused():
+    """open_skops() refuses a file that needs code from elsewhere, and names it"""
+    for file, name in {"system": "system", "subprocess": "getoutput"}.items():
+        answer = formats.open_skops(file)
+        expect(name in answer.get("refused", "")).is_true()
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=an_honest_file_is_opened,
+    hint="refuse each type that is not in ALLOWED, also one that looks harmless, and each file that is no skops file",
+)
+def what_is_not_listed_is_refused():
+    """open_skops() refuses any other type, a pickle, and a file that was cut short"""
+    expect("Fraction" in formats.open_skops("fraction").get("refused", "")).is_true()
+    for file in ("pickle", "cut"):
+        expect("refused" in formats.open_skops(file)).is_true()
+
+
+### END HIDDEN TESTS

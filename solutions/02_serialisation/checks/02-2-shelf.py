@@ -1,0 +1,83 @@
+"""Three models on the shelf."""
+
+import numpy as np
+
+from course import flights
+from course.checks import Question, expect, fail
+from course.checks.model import probability_metrics as measure
+from course.checks.model.artifacts import artifact_folder
+from course.checks.model.stores import store
+
+question = Question("Three models on the shelf", points=6)
+shop = store("store.py")
+
+
+@question.check(points=1)
+def all_three_are_there():
+    """baseline, v1 and v2 are in the store, added in this order, each whole"""
+    trial = shop.shipped("store")
+    names = trial.names()
+    if names != ["baseline", "v1", "v2"]:
+        shown = ", ".join(map(str, names)) or "none"
+        fail("the store holds other models", expected="baseline, v1, v2", actual=shown, hint="the order counts")
+    for name in ("baseline", "v1", "v2"):
+        trial.find(name)
+
+
+@question.check(points=1, needs=all_three_are_there)
+def v1_is_in_production():
+    """v1 is in production"""
+    expect(shop.shipped("store").production(), "production()").equals("v1", hint="promote v2, then demote once")
+
+
+@question.check(points=1, needs=all_three_are_there)
+def v1_is_the_artifact():
+    """v1 in the store is the artifact that you shipped"""
+    found = shop.shipped("store").find("v1")
+    said = artifact_folder("artifact").sums()
+    for name, digest in said.items():
+        if found.get(name) != digest:
+            fail(
+                f"{name} of v1 in the store is not the one in the folder artifact",
+                hint="was the artifact shipped again afterwards? Then run the cell that fills the store, too",
+            )
+
+
+### BEGIN HIDDEN TESTS
+
+
+def of(name: str):
+    """The artifact behind a name of the shipped store."""
+    return artifact_folder(shop.locate(shop.shipped("store").find(name), "store"))
+
+
+@question.check(
+    points=2,
+    hidden=True,
+    needs=all_three_are_there,
+    hint="baseline and v2 are those of given/models/train.py, v1 is your own; were two names exchanged?",
+)
+def each_is_what_its_name_says():
+    """the baseline tells everyone the same, and v2 ranks December better than v1"""
+    day_before, late = flights.holdout()
+    expect(float(np.ptp(of("baseline").predict("model.onnx", day_before.head(2_000))))).is_at_most(1e-6)
+    v1 = measure.roc_auc(late, of("v1").predict("model.onnx", day_before))
+    near, near_late = flights.holdout(horizon="3h")
+    v2 = measure.roc_auc(near_late, of("v2").predict("model.onnx", near))
+    expect(v2).is_at_least(v1 + 0.01)
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=v1_is_in_production,
+    hint="what was in production before v1? The history ends in baseline, v1",
+)
+def rolling_back_leads_to_the_baseline():
+    """one more demotion puts the baseline into production"""
+    trial = shop.shipped("store")
+    trial.demote()
+    expect(trial.production()).equals("baseline")
+
+
+### END HIDDEN TESTS

@@ -1,0 +1,192 @@
+"""The model store."""
+
+from course.checks import Question, expect
+from course.checks.model.stores import store
+
+question = Question("The model store", points=16)
+shop = store("store.py")
+
+
+def stocked(*names: str):
+    """A new store that holds models of these names, and the artifacts that they are."""
+    trial = shop.trial()
+    samples = {name: trial.artifact() for name in names}
+    for name, sample in samples.items():
+        trial.add(name, sample)
+    return trial, samples
+
+
+@question.check(points=2)
+def what_was_added_is_found():
+    """an added model is found under its name, with every file unchanged"""
+    trial, samples = stocked("v1", "v2")
+    for name, sample in samples.items():
+        trial.holds(name, sample)
+
+
+@question.check(points=1, needs=what_was_added_is_found)
+def names_come_in_order():
+    """names come in the order in which they were added"""
+    trial, _ = stocked("v2", "baseline", "v10", "a")
+    expect(trial.names(), "names()").equals(["v2", "baseline", "v10", "a"])
+
+
+@question.check(points=2, needs=what_was_added_is_found)
+def one_is_in_production():
+    """what is promoted is found as production, until another is promoted"""
+    trial, samples = stocked("v1", "v2")
+    trial.refuses("find", "production", because="nothing was promoted yet")
+    for name in ("v1", "v2"):
+        trial.promote(name)
+        expect(trial.production(), "production()").equals(name)
+        trial.holds("production", samples[name])
+
+
+@question.check(points=1, needs=one_is_in_production)
+def demote_goes_back():
+    """demote goes back to the model before, and is refused where there is none"""
+    trial, _ = stocked("v1", "v2", "v3")
+    trial.promote("v1")
+    trial.promote("v3")
+    trial.promote("v3")
+    trial.demote()
+    expect(trial.production(), "production() after v1, v3 and a demotion").equals("v1")
+    trial.refuses("demote", because="no other was in production before")
+    expect(trial.production(), "production() after a demotion that was refused").equals("v1")
+
+
+@question.check(points=2, needs=what_was_added_is_found)
+def what_is_not_whole_is_refused():
+    """an artifact that is not what its checksums say is refused, and nothing of it stays"""
+    trial, _ = stocked("v1")
+    broken = {
+        "model.joblib was changed": {"model.joblib": b"other"},
+        "metrics.json is missing": {"metrics.json": None},
+        "notes.txt is not covered by SHA256SUMS": {"notes.txt": b"hello"},
+        "there is no SHA256SUMS": {"SHA256SUMS": None},
+    }
+    for reason, change in broken.items():
+        trial.refuses("add", "v2", trial.artifact(change=change), because=reason)
+        expect(trial.names(), f"names() after add() was refused because {reason}").equals(["v1"])
+    trial.add("v2", trial.artifact())
+
+
+### BEGIN HIDDEN TESTS
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=one_is_in_production,
+    hint="try names that are taken, empty, have a slash, are ../v1 or production; and promote what is not there",
+)
+def bad_names_are_refused():
+    """names that are taken, lead elsewhere or are not there are refused"""
+    trial, samples = stocked("v1")
+    other = trial.artifact()
+    for name in ("v1", "", ".", "..", "../v2", "a/b", "/tmp/v2", "production", "V2\n", "v2\n"):
+        trial.refuses("add", name, other, because="such a name cannot be")
+    trial.holds("v1", samples["v1"])
+    for name in ("v9", "../v1", "", "."):
+        trial.refuses("find", name, because="there is no such model")
+        trial.refuses("promote", name, because="there is no such model")
+    expect(trial.names()).equals(["v1"])
+    expect(trial.production()).equals(None)
+
+
+@question.check(
+    points=2,
+    hidden=True,
+    needs=one_is_in_production,
+    hint="verify on the way in and on the way out: by name, as production, and before it is promoted",
+)
+def what_changed_in_the_store_is_refused():
+    """a model that was changed in the store is no longer found, nor promoted; the others are"""
+    trial, samples = stocked("v1", "v2")
+    trial.promote("v1")
+    trial.tamper(samples["v2"])
+    trial.refuses("find", "v2", because="its model was changed")
+    trial.refuses("promote", "v2", because="its model was changed")
+    expect(trial.production()).equals("v1")
+    trial.holds("production", samples["v1"])
+    trial.tamper(samples["v1"], file="card.md", content=b"# Another\n")
+    trial.refuses("find", "production", because="its card was changed")
+
+
+@question.check(
+    points=2,
+    hidden=True,
+    needs=one_is_in_production,
+    hint="imagine a kill after each line: what do readers see then, and can the next writer go on?",
+)
+def a_killed_writer_does_no_harm():
+    """a writer that is killed half-way leaves the store as it was, or with the whole model, and blocks nobody"""
+    trial, samples = stocked("v1")
+    trial.promote("v1")
+    new = trial.artifact(size=40_000)
+    for _ in trial.killed("add", "v2", new):
+        expect(trial.production()).equals("v1")
+        trial.holds("v1", samples["v1"])
+        if trial.names() != ["v1"]:
+            break
+    expect(trial.names()).equals(["v1", "v2"])
+    trial.holds("v2", new)
+    for _ in trial.killed("promote", "v2"):
+        expect(trial.names()).equals(["v1", "v2"])
+        expect(trial.production() in ("v1", "v2")).is_true()
+        trial.holds(trial.production(), {"v1": samples["v1"], "v2": new}[trial.production()])
+        if trial.production() == "v2":
+            break
+    trial.promote("v2")
+    trial.add("v3", trial.artifact())
+    trial.demote()
+    expect([trial.production(), *trial.names()]).equals(["v1", "v1", "v2", "v3"])
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=one_is_in_production,
+    hint='open(path, "w") empties a file before it writes: what if the writing fails?',
+)
+def a_full_disk_does_no_harm():
+    """when the disk is full, what was there stays there"""
+    trial, samples = stocked("v1", "v2")
+    trial.promote("v1")
+    large = trial.artifact(size=60_000)
+    for kill in (False, True):
+        before = trial.production()
+        for room in (0, 500, 30_000):
+            trial.full_disk("add", "v3", large, room=room, kill=kill)
+            expect([trial.production(), *trial.names()]).equals([before, "v1", "v2"])
+        trial.full_disk("promote", "v2", room=0, kill=kill)
+        expect(trial.names()).equals(["v1", "v2"])
+        trial.holds("production", samples[trial.production()])
+    trial.add("v3", large)
+    trial.holds("v3", large)
+
+
+@question.check(
+    points=2,
+    hidden=True,
+    needs=one_is_in_production,
+    hint="the lock is held from reading the state to writing it, in every method that changes something",
+)
+def two_writers_lose_nothing():
+    """two processes that write at the same moment lose nothing of each other's"""
+    trial, samples = stocked("v1", "v2")
+    new = {f"{side}{number}": trial.artifact() for side in "ab" for number in range(3)}
+    writers = [[("add", name, new[name]) for name in new if name[0] == side] for side in "ab"]
+    writers[0].insert(1, ("promote", "v1"))
+    writers[1].insert(2, ("promote", "v2"))
+    trial.at_once(*writers)
+    expect(sorted(trial.names())).equals(sorted([*samples, *new]))
+    for name, sample in {**samples, **new}.items():
+        trial.holds(name, sample)
+    last = trial.production()
+    expect(last in ("v1", "v2")).is_true()
+    trial.demote()
+    expect({last, trial.production()}).equals({"v1", "v2"})
+
+
+### END HIDDEN TESTS

@@ -1,0 +1,95 @@
+"""Real clients."""
+
+from course import flights
+from course.checks import Question, Unmet, expect, fail, service
+from course.checks.http.contracts import Artifact, as_sent, fuzz
+from course.checks.http.exchanges import get, post
+
+question = Question("Real clients", points=8)
+november = as_sent(flights.planned("2013-11-20").sample(50, random_state=10))
+servers = {name: service("wsgi:app", server=name, timeout=20) for name in ("flask", "gunicorn")}
+
+
+@question.check(points=2)
+def fifty_at_once_get_their_own_answers():
+    """fifty clients at once each get their own answer, from either server"""
+    wanted = Artifact("artifact").probabilities(november)
+    with question.progress("fifty at once") as step:
+        for name, api in servers.items():
+            step(name)
+            answers = api.many([post("/predict", json=one) for one in november], clients=50)
+            said = [answer.expect_status(200).json()["probability"] for answer in answers]
+            expect(said, f"what fifty clients of {name} are told").is_close(wanted, abs=1e-4)
+
+
+@question.check(points=2, needs=fifty_at_once_get_their_own_answers)
+def slow_and_broken_clients_harm_nobody():
+    """a slow client, and clients that hang up, harm nobody else"""
+    with question.progress("slow clients") as step:
+        for name, api in servers.items():
+            step(name)
+            with api.slow_client("/predict", json=november[0], seconds=2) as slow:
+                api.cut_client("/predict", json={"flights": november}, count=12)
+                api.post("/predict", json=november[1]).expect_status(200)
+            slow[0].expect_status(200, 408)
+            api.get("/ready").expect_status(200)
+
+
+### BEGIN HIDDEN TESTS
+
+
+@question.check(
+    points=2,
+    hidden=True,
+    needs=fifty_at_once_get_their_own_answers,
+    hint="each answer is a prediction or problem details below 500: is there a body that contract.py lets through and "
+    "scoring.py cannot read, or one that your description allows and contract.py does not understand?",
+)
+def requests_from_its_description_are_answered():
+    """whatever is made from its own description is answered, or refused as it should be"""
+    for name, api in servers.items():
+        text = api.get("/openapi.json").expect_status(200).text
+        results = fuzz(api, text, count={"flask": 60, "gunicorn": 40}[name], seed=2013)
+        if not any(allowed for _, allowed, _ in results):
+            fail("no request can be made from the description")
+    fine = api.post("/predict", json={"flights": november}).expect_status(200).json()
+    expect(len(fine["predictions"])).equals(50)
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=fifty_at_once_get_their_own_answers,
+    hint="is anything kept for each request: a list, a cache without bounds, a model loaded again?",
+)
+def memory_does_not_grow():
+    """its memory does not grow with the requests"""
+    api = servers["gunicorn"]
+    requests = [post("/predict", json={"flights": november}), get("/model"), post("/predict", json={"flights": 1})] * 30
+    api.many(requests, clients=4)
+    before = api.memory()
+    for _ in range(4):
+        api.many(requests, clients=4)
+    expect(api.memory() - before, "what 360 requests left in memory, in MiB").is_at_most(12)
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    hint="start it yourself with LATE_FLIGHTS_ARTIFACT set to an empty folder: does it live, and say that it is not "
+    "ready?",
+)
+def a_broken_artifact_is_told():
+    """with a broken artifact it lives, says that it is not ready, and predicts nothing"""
+    broken = {"broken/model.onnx": b"no model", "broken/model.joblib": b"no model", "broken/schema.json": b"{"}
+    api = service("wsgi:app", server="flask", env={"LATE_FLIGHTS_ARTIFACT": "{scratch}/broken"}, files=broken)
+    try:
+        api.get("/health").expect_status(200)
+    except Unmet:
+        fail("it does not start")  # and the reason is this question's, not one that all of them need
+    api.get("/ready").problem(503)
+    api.post("/predict", json=november[0]).problem(503)
+    api.close()
+
+
+### END HIDDEN TESTS

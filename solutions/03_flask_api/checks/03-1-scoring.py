@@ -1,0 +1,87 @@
+"""The model, loaded once."""
+
+from course import flights
+from course.checks import Question, expect, fail
+from course.checks.http.contracts import Artifact, Scorer, as_sent
+
+question = Question("The model, loaded once", points=10)
+scorer, shipped = Scorer("scoring"), Artifact("artifact")
+november = as_sent(flights.planned("2013-11-20").sample(300, random_state=3))
+
+
+def expect_same(said, wanted, hint=None) -> None:
+    """Two lists of probabilities are the same, but for rounding."""
+    expect(said, "the list of probabilities").is_close(wanted, abs=1e-4, hint=hint)
+
+
+@question.check(points=2)
+def it_opens_and_answers():
+    """Scorer(artifact) opens the artifact, and gives a probability"""
+    scorer.ask(november[:1])
+
+
+@question.check(points=2, needs=it_opens_and_answers)
+def says_what_the_model_says():
+    """it says of flights in November what the artifact's model says"""
+    (said,), _ = scorer.ask(november)
+    expect_same(
+        said,
+        shipped.probabilities(november),
+        hint="is it the probability of late, the second column? And are times read on New York's clock?",
+    )
+
+
+@question.check(points=2, needs=it_opens_and_answers)
+def nothing_is_opened_again():
+    """nothing of the artifact is opened again when it answers"""
+    if scorer.opened() == 0:
+        fail(
+            "Scorer(artifact) opened no file of the artifact",
+            hint="load in __init__, from the folder that it gets; else the first caller waits for it",
+        )
+    _, opened = scorer.ask(*[[one] for one in november[:5]])
+    if opened:
+        fail(
+            "it opens files of the artifact again for each request",
+            expected="0 files",
+            actual=f"{opened} in 5 requests",
+        )
+
+
+### BEGIN HIDDEN TESTS
+
+
+@question.check(
+    points=2,
+    hidden=True,
+    needs=it_opens_and_answers,
+    hint="ask about one flight, then about a hundred with that one among them: is its probability the same?",
+)
+def one_and_many_are_the_same():
+    """a flight has the same probability alone and among others, in December, too"""
+    december = as_sent(flights.holdout()[0].sample(200, random_state=5))
+    alone, _ = scorer.ask(*[[one] for one in december[:20]])
+    (together,), _ = scorer.ask(december)
+    wanted = shipped.probabilities(december)
+    expect_same(together, wanted)
+    expect_same([one for (one,) in alone], wanted[:20])
+
+
+@question.check(
+    points=2,
+    hidden=True,
+    needs=it_opens_and_answers,
+    hint="an offset says how to read the time, not where the flight leaves; and not all flights of a request share it",
+)
+def moments_are_moments():
+    """the same moment gives the same probability, in whatever zone it is written"""
+    autumn = flights.planned("2013-11-02", "2013-11-05").sample(60, random_state=8)
+    here, utc, there = as_sent(autumn), as_sent(autumn, "UTC"), as_sent(autumn, "Asia/Kolkata")
+    mixed = [*here[:20], *utc[20:40], *there[40:]]
+    said, _ = scorer.ask(here, utc, there, mixed)
+    wanted = shipped.probabilities(here)
+    for one in said:
+        expect_same(one, wanted)
+
+
+### END HIDDEN TESTS

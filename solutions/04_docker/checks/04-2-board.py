@@ -1,0 +1,103 @@
+"""The application."""
+
+import time
+
+from course.checks import Question, Unmet, expect, fail, service
+
+question = Question("The application", points=6)
+FIRST = {"EWR": "9E 3932", "JFK": "AA 45", "LGA": "AA 2379"}
+INSIDE = {"asked_by_the_check.py": "import sys\n\nsys.path.insert(0, 'web')\nfrom board import app\n"}
+
+
+def board(server="gunicorn", **env):
+    """The shipped application behind a server, with these settings."""
+    more = ["--workers", "1"] if server == "gunicorn" else None
+    return service("asked_by_the_check:app", server=server, env=env, files=INSIDE, arguments=more)
+
+
+def expect_board(api, title, origin):
+    """/departures shows the board of this airport."""
+    found = api.get("/departures").expect_status(200).json()
+    if not isinstance(found, dict) or not {"title", "origin", "departures"} <= set(found):
+        fail("GET /departures must have title, origin and departures", actual=found)
+    expect({name: found[name] for name in ("title", "origin")}, "the board").equals({"title": title, "origin": origin})
+    flights = found["departures"]
+    if not isinstance(flights, list) or not flights or not isinstance(flights[0], dict):
+        fail("departures must be a list of flights", actual=flights)
+    expect(flights[0].get("flight"), f"the first flight from {origin}").equals(FIRST[origin])
+
+
+def expect_line(api, path, status):
+    """The log tells of one request, by method, path and status; a line may take a moment to come through."""
+    deadline = time.monotonic() + 5
+    lines, told = [], False
+    while not told and time.monotonic() < deadline:
+        lines = [line for line in api.logs.splitlines() if path in line]
+        told = any("GET" in line and str(status) in line for line in lines)
+        time.sleep(0.05)
+    if not told:
+        fail(
+            f"the output of the service does not tell of GET {path}",
+            expected=f"a line with GET, {path} and {status}",
+            actual=lines[-1] if lines else "no line names that path",
+            hint="does the log go to standard output, and at once?",
+        )
+
+
+@question.check(points=1)
+def without_settings_it_is_newark():
+    """without any setting it is the board of Newark, called Departures"""
+    api = board()
+    expect(api.get("/health").expect_status(200).json(), "GET /health").equals({"status": "ok"})
+    expect_board(api, "Departures", "EWR")
+
+
+@question.check(points=2)
+def environment_sets_title_and_airport():
+    """the environment sets the title and the airport"""
+    expect_board(board(BOARD_TITLE="Gate 7", BOARD_ORIGIN="JFK"), "Gate 7", "JFK")
+
+
+@question.check(points=1, needs=environment_sets_title_and_airport)
+def an_unknown_airport_ends_it():
+    """an airport that it does not know ends it at the start, with a message that says so"""
+    api = board("flask", BOARD_ORIGIN="ZZZ")
+    try:
+        api.start()
+    except Unmet as problem:
+        said = f"{problem.reason} {problem.actual}"
+        if "BOARD_ORIGIN" not in said or "ZZZ" not in said:
+            fail("it ends, and does not say why", expected="BOARD_ORIGIN and the wrong value", actual=problem.actual)
+    else:
+        api.close()
+        fail("it starts with BOARD_ORIGIN=ZZZ", hint="look at the setting where it is read, before the first request")
+
+
+@question.check(points=1, needs=without_settings_it_is_newark)
+def each_request_leaves_a_line():
+    """each request leaves a line on standard output or error"""
+    api = board()
+    api.get("/departures").expect_status(200)
+    expect_line(api, "/departures", 200)
+
+
+### BEGIN HIDDEN TESTS
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=(environment_sets_title_and_airport, each_request_leaves_a_line),
+    hint="set only one of the two; and does a request for something that is not there leave a line as well?",
+)
+def settings_are_independent_and_errors_are_told():
+    """each setting works alone, and errors are in the log too"""
+    expect_board(board(BOARD_TITLE="Ankünfte & Abflüge"), "Ankünfte & Abflüge", "EWR")
+    api = board(BOARD_ORIGIN="LGA")
+    expect_board(api, "Departures", "LGA")
+    api.get("/arrivals").expect_status(404)
+    expect_line(api, "/arrivals", 404)
+    api.close()
+
+
+### END HIDDEN TESTS

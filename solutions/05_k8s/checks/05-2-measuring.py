@@ -1,0 +1,80 @@
+"""What callers saw."""
+
+import random
+
+from course.checks import Question, expect, module
+
+question = Question("What callers saw", points=6)
+measuring = module("measuring.py")
+
+
+def record(at, status=200, version="v1"):
+    return {"at": at, "seconds": 0.01, "status": status, "version": version if status == 200 else None}
+
+
+calm = [record(n / 10) for n in range(40)]
+update = [record(n / 10, version="v1" if n < 18 or n in (20, 23) else "v2") for n in range(40)]
+
+
+@question.check(points=1)
+def what_got_no_answer_is_lost():
+    """what got no answer is lost, and what got one is not"""
+    expect(measuring.lost(calm), "lost() where all were answered").equals(0)
+    expect(
+        measuring.lost([*calm, record(4.0, None), record(4.1, None)]), "lost() with two that nobody answered"
+    ).equals(2)
+
+
+@question.check(points=2)
+def versions_are_counted():
+    """answers are counted by version, second by second"""
+    expect(measuring.versions_over_time(calm, 1.0), "versions_over_time() before an update").equals([{"v1": 10}] * 4)
+    expected = [{"v1": 10}, {"v1": 8, "v2": 2}, {"v1": 2, "v2": 8}, {"v2": 10}]
+    expect(measuring.versions_over_time(update, 1.0), "versions_over_time() during an update").equals(expected)
+
+
+@question.check(points=1)
+def both_versions_answer_for_a_while():
+    """together() says for how long both versions answered"""
+    expect(measuring.together(update, "v2"), "together() during an update").is_close(2.3 - 1.8, abs=1e-6)
+    expect(measuring.together(calm, "v2"), "together() before an update").is_close(0.0, abs=1e-9)
+
+
+### BEGIN HIDDEN TESTS
+@question.check(
+    points=1, hidden=True, hint="which statuses say that the service failed, and which that the caller did?"
+)
+def failures_are_lost_and_refusals_are_not():
+    """a failure of the service is lost, a refusal is not"""
+    statuses = [200, 404, 422, 429, 499, 500, 502, 503, 504, None]
+    expect(measuring.lost([record(n / 10, status) for n, status in enumerate(statuses)])).equals(5)
+    expect(measuring.lost([])).equals(0)
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=versions_are_counted,
+    hint="shuffle the records; ask nobody for a second or two; take pieces of half a second",
+)
+def order_silence_and_steps():
+    """the order does not matter, silence stays visible, and pieces may be of any length"""
+    records = [
+        record(0.0),
+        record(0.4),
+        record(0.5, version="v2"),
+        record(2.6, None),
+        record(2.7, 503),
+        record(3.25, version="v2"),
+    ]
+    random.Random(4).shuffle(records)
+    said = measuring.versions_over_time(records, 0.5)
+    expect(said).equals([{"v1": 2}, {"v2": 1}, {}, {}, {}, {}, {"v2": 1}])
+    expect(measuring.versions_over_time(records, 2.0)).equals([{"v1": 2, "v2": 1}, {"v2": 1}])
+    gap = [record(0.0), record(1.0), record(3.0, version="v2"), record(4.0, version="v2"), record(3.5, None)]
+    random.Random(5).shuffle(gap)
+    expect(measuring.together(gap, "v2"), "together() without overlap").is_close(0.0, abs=1e-9)
+    expect(measuring.together([one for one in update if one["version"] == "v2"], "v2")).is_close(0.0, abs=1e-9)
+
+
+### END HIDDEN TESTS

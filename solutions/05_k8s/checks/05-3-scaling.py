@@ -1,0 +1,72 @@
+"""What the autoscaler computes."""
+
+from course.checks import Question, expect, module
+
+question = Question("What the autoscaler computes", points=5)
+scaling = module("scaling.py")
+
+
+def expect_wish(wanted, pods, usage, target=60, least=1, most=20, hint=None):
+    """The wish is as expected."""
+    said = scaling.wish(pods, usage, target, least, most)
+    what = f"wish() with {pods} pods at {usage} %, target {target} %, from {least} to {most}"
+    expect(said, what).equals(wanted, hint=hint)
+
+
+@question.check(points=1)
+def busy_pods_get_help():
+    """it goes up and down with how busy the pods are"""
+    expect_wish(5, 3, 90)
+    expect_wish(8, 4, 120)
+    expect_wish(2, 4, 30)
+    expect_wish(3, 4, 40, hint="a part of a pod counts as a whole pod")
+
+
+@question.check(points=1, needs=busy_pods_get_help)
+def bounds_hold():
+    """it stays within its bounds"""
+    expect_wish(6, 4, 240, least=2, most=6)
+    expect_wish(2, 4, 1, least=2, most=6)
+
+
+@question.check(points=1)
+def a_larger_wish_is_remembered():
+    """the largest wish of the last five minutes is decided"""
+    wishes = [(0, 2), (15, 6), (30, 4), (45, 3)]
+    expect(scaling.decision(wishes, 45, 300), "decision() 30 seconds after a wish for 6").equals(6)
+    expect(scaling.decision([(600, 3), (15, 6)], 600, 300), "decision() ten minutes after a wish for 6").equals(3)
+
+
+### BEGIN HIDDEN TESTS
+@question.check(
+    points=1,
+    hidden=True,
+    needs=busy_pods_get_help,
+    hint="of a target of 50 %, ten per cent are 5: from 45 to 55 nothing changes. Do the bounds hold also then?",
+)
+def small_differences_change_nothing():
+    """within ten per cent of the target nothing changes, and the bounds still hold"""
+    for usage, wanted in ((55, 10), (45, 10), (56, 12), (44, 9), (50, 10)):
+        expect_wish(wanted, 10, usage, target=50)
+    expect_wish(4, 2, 60, least=4, most=6)
+    expect_wish(6, 9, 58, least=2, most=6)
+    expect_wish(7, 3, 140, target=60)
+    expect_wish(1, 1, 66)
+    expect_wish(2, 1, 67)
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    needs=a_larger_wish_is_remembered,
+    hint="a wish that is just as old as the window still counts",
+)
+def the_window_ends_where_it_should():
+    """a wish counts until it is older than the window, and the order does not matter"""
+    expect(scaling.decision([(300, 2), (0, 5)], 300, 300)).equals(5)
+    expect(scaling.decision([(301, 2), (0, 5)], 301, 300)).equals(2)
+    expect(scaling.decision([(90, 3), (120, 1), (30, 9), (80, 4)], 120, 40)).equals(4)
+    expect(scaling.decision([(7, 3)], 7, 0)).equals(3)
+
+
+### END HIDDEN TESTS

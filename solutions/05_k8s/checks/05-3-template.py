@@ -1,0 +1,110 @@
+"""A template of your own."""
+
+import re
+
+from course.checks import Question, expect, fail, not_graded_here, text
+from course.checks.files.reading import parse
+
+question = Question("A template of your own", points=3)
+NAME = "chart/templates/autoscaler.yaml"
+WORDS = r"\s([^{}]*?)\s"
+ACTION = re.compile(
+    rf"\s*\{{\{{-{WORDS}-\}}\}}\s*|\s*\{{\{{-{WORDS}?\}}\}}|\{{\{{{WORDS}?-\}}\}}\s*|\{{\{{([^{{}}]*?)\}}\}}"
+)
+
+
+def said(match) -> str:
+    """What stands between the braces."""
+    return " ".join(next(part for part in match.groups() if part is not None).split())
+
+
+def value_of(words: str, values: dict, release: str) -> str:
+    """What an action becomes: a value, in quotes or not."""
+    place, *filters = (part.strip() for part in words.split("|"))
+    if any(one not in ("quote", "int") for one in filters):
+        not_graded_here(f"{NAME} says {{{{ {words[:60]} }}}}, which this check does not know")
+    if place in (".Release.Name", ".Chart.Name"):
+        found = release if place == ".Release.Name" else "late-flights"
+    elif re.fullmatch(r"\.Values(\.\w+)+", place):
+        found = values
+        for key in place.split(".")[2:]:
+            if not isinstance(found, dict) or key not in found:
+                known = "autoscaler.enabled, autoscaler.least, autoscaler.most, autoscaler.busy"
+                fail(
+                    f"{{{{ {words[:60]} }}}} leads to no value",
+                    expected=known,
+                    hint="letter by letter, from .Values on",
+                )
+            found = found[key]
+    else:
+        not_graded_here(f"{NAME} says {{{{ {words[:60]} }}}}, which this check does not know")
+    told = str(found).lower() if isinstance(found, bool) else str(found)
+    return f'"{told}"' if "quote" in filters else told
+
+
+def filled_in(release: str, **autoscaler) -> object:
+    """The template with values filled in, as data; None when nothing comes out."""
+    values = {"autoscaler": {"enabled": True, "least": 2, "most": 6, "busy": 60, **autoscaler}, "replicas": 3}
+    source = re.sub(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", "", text(NAME), flags=re.DOTALL)
+    conditions = [match for match in ACTION.finditer(source) if said(match).startswith("if ") or said(match) == "end"]
+    if conditions:
+        if len(conditions) != 2 or said(conditions[0])[:3] != "if " or said(conditions[1]) != "end":
+            not_graded_here(f"{NAME} has more than one if with its end")
+        begin, end = conditions
+        kept = value_of(said(begin)[3:], values, release) not in ("", "0", "false")
+        inner = source[begin.end() : end.start()] if kept else ""
+        source = f"{source[: begin.start()]}\n{inner}\n{source[end.end() :]}"
+    made = ACTION.sub(lambda match: value_of(said(match), values, release), source)
+    if not any(
+        line.strip() and not line.lstrip().startswith("#") and line.strip() != "---" for line in made.splitlines()
+    ):
+        return None
+    return parse(made, f"{NAME}, filled in,")
+
+
+def made(release: str, **autoscaler) -> dict:
+    """The HorizontalPodAutoscaler that comes out."""
+    found = filled_in(release, **autoscaler)
+    if not isinstance(found, dict) or found.get("kind") != "HorizontalPodAutoscaler":
+        fail("no HorizontalPodAutoscaler comes out", actual=found if found is not None else "nothing")
+    return found
+
+
+@question.check(points=1)
+def numbers_come_from_the_values():
+    """its numbers come from the values"""
+    for least, most, busy in ((2, 6, 60), (3, 11, 75)):
+        spec = made("autumn", least=least, most=most, busy=busy).get("spec", {})
+        wanted = {"minReplicas": least, "maxReplicas": most, "targetCPUUtilizationPercentage": busy}
+        for key, number in wanted.items():
+            expect(spec.get(key), f"{key}, with least: {least}, most: {most}, busy: {busy}").equals(number)
+
+
+@question.check(points=1, needs=numbers_come_from_the_values)
+def names_come_from_the_release():
+    """it scales the chart's Deployment, whatever the release is called"""
+    for release in ("autumn", "trial-7"):
+        found = made(release)
+        target = found.get("spec", {}).get("scaleTargetRef", {})
+        expect(target.get("kind"), "the kind that it scales").equals("Deployment")
+        hint = "what does the chart's own template call its Deployment?"
+        expect(target.get("name"), f"the name that it scales, in the release {release}").equals(
+            f"{release}-late-flights", hint=hint
+        )
+        if release not in str(found.get("metadata", {}).get("name")):
+            fail(
+                "two releases in one namespace would share this autoscaler",
+                hint="its name should hold that of the release",
+            )
+
+
+### BEGIN HIDDEN TESTS
+@question.check(points=1, hidden=True, needs=numbers_come_from_the_values, hint="what stands between if and end?")
+def it_can_be_switched_off():
+    """with enabled: false nothing comes out"""
+    if filled_in("autumn", enabled=False) is not None:
+        fail("something comes out")
+    expect(made("autumn").get("apiVersion")).equals("autoscaling/v1")
+
+
+### END HIDDEN TESTS
