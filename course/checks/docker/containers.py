@@ -226,10 +226,10 @@ class Container(Service):
 
     def _did_not_start(self, state: Mapping[str, Any]) -> Unmet:
         title = "the container starts and answers"
-        said = services._last_lines(self.logs) or None
+        said = services.last_lines(self.logs) or None
         if not state.get("Running"):
             how = _ending(state)
-            hint = services._start_hint(self.logs)
+            hint = services.start_hint(self.logs)
             if "Read-only file system" in self.logs:
                 hint = "its file system can only be read while grading; what it must write belongs in /tmp"
             return Unmet(title, f"it ended at once: {how}", actual=said, hint=hint)
@@ -304,12 +304,7 @@ class Container(Service):
             seconds = timeout
         self._last_logs = self.logs
         self.close()
-        if during is None:
-            return Stop(status, seconds)
-        try:
-            return Stop(status, seconds, answer=self._read([during], reply)[0])
-        except CheckFailed as failure:
-            return Stop(status, seconds, lost=failure.reason)
+        return self._stopped(status, seconds, during, reply)
 
     def wait(self, timeout: float) -> int | None:
         """Wait for it to end by itself; its exit status, or None when it still runs."""
@@ -490,7 +485,7 @@ class Container(Service):
         return reply
 
     def _ended(self) -> CheckFailed:
-        how, said = _ending(self.state), services._last_lines(self.logs) or None
+        how, said = _ending(self.state), services.last_lines(self.logs) or None
         self._last_logs = self.logs
         self.close()
         hint = "a view must not end the process; what went wrong stands in the log"

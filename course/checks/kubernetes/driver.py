@@ -73,7 +73,7 @@ class ApplicationDriver:
         self.apply(objects)
         problem = self.settle(timeout)
         if problem is not None:
-            raise Unmet(TITLE, problem.why, actual=services._last_lines(self.logs_of_bad()) or None, hint=problem.hint)
+            raise Unmet(TITLE, problem.why, actual=services.last_lines(self.logs_of_bad()) or None, hint=problem.hint)
         name, self.port = target
         self.host = str(self._get("Service", name)["spec"].get("clusterIP"))
         if self.host in ("None", ""):
