@@ -183,9 +183,10 @@ class Session(abc.ABC):
         """
         if self._keeper is None:
             raise SessionError("the keeper of the session does not run")
+        errors: tuple[type[Exception], ...] = (ValueError, *self.trouble)
         try:
             return self._keeper.request(message, seconds)
-        except (ValueError, *self.trouble) as error:
+        except errors as error:
             self._keeper.close()
             self._keeper = None
             raise SessionError(f"the keeper of the session gave no reply: {error}") from None

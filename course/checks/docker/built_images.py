@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import IO, Any
 
 from packaging.utils import canonicalize_name
 
@@ -82,7 +82,8 @@ class Image:
     def details(self) -> dict[str, Any]:
         """What `docker inspect` says."""
         with engines.not_graded_on_trouble():
-            return self.engine.api.inspect_image(self.id)
+            details: dict[str, Any] = self.engine.api.inspect_image(self.id)
+            return details
 
     @property
     def config(self) -> dict[str, Any]:
@@ -118,14 +119,15 @@ class Image:
     def layers(self) -> list[str]:
         """The layers above those of the base image, by their content's hash."""
         below = self._base["RootFS"].get("Layers", []) if self._base else []
-        mine = self.details["RootFS"].get("Layers", [])
+        mine: list[str] = self.details["RootFS"].get("Layers", [])
         return mine[len(below) :] if mine[: len(below)] == below else mine
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
         """What made each layer, the newest first: CreatedBy, Size, …"""
         with engines.not_graded_on_trouble():
-            return self.engine.api.history(self.id)
+            history: list[dict[str, Any]] = self.engine.api.history(self.id)
+            return history
 
     def expect_no_secrets(self) -> None:
         """Fail the check when the settings, the history or a file of a layer give a secret away."""
@@ -182,7 +184,7 @@ class Image:
         secrets: list[tuple[str, str]] = []
         with tarfile.open(fileobj=file, mode="r:") as outer:
             members = {member.name: member for member in outer}
-            manifest = json.loads(outer.extractfile(members["manifest.json"]).read(1 << 20))
+            manifest = json.loads(_opened(outer, members["manifest.json"]).read(1 << 20))
             names = manifest[0]["Layers"][-len(self.layers) :] if self.layers else []
             seen = 0
             for name in names:
@@ -194,7 +196,7 @@ class Image:
                         else os.path.normpath(os.path.join(os.path.dirname(name), member.linkname))
                     )
                     member = members[target]
-                with tarfile.open(fileobj=outer.extractfile(member), mode="r|*") as layer:
+                with tarfile.open(fileobj=_opened(outer, member), mode="r|*") as layer:
                     for one in layer:
                         seen += 1
                         if seen > self.MAX_PATHS:
@@ -202,7 +204,9 @@ class Image:
                         self._note(one, layer, found, secrets)
         return dict(sorted(found.items())), secrets
 
-    def _note(self, one: tarfile.TarInfo, layer: tarfile.TarFile, found: dict[str, ImageEntry], secrets: list) -> None:
+    def _note(
+        self, one: tarfile.TarInfo, layer: tarfile.TarFile, found: dict[str, ImageEntry], secrets: list[tuple[str, str]]
+    ) -> None:
         path = one.name.removeprefix("./").strip("/")
         folder, _, name = path.rpartition("/")
         if name.startswith(".wh."):
@@ -215,7 +219,7 @@ class Image:
             return
         owner = f"{one.uid}:{one.gid}"
         if one.isfile():
-            digest, begin = _digest(layer.extractfile(one), path)
+            digest, begin = _digest(_opened(layer, one), path)
             found[path] = ImageEntry("file", one.mode, owner, one.size, digest)
             is_library = path.startswith(("usr/lib/", "usr/share/", "usr/local/lib/python")) or "site-packages" in path
             kind = None if is_library or one.size > 1 << 16 else secret_in(begin.decode("latin-1"))
@@ -291,7 +295,19 @@ class Image:
         }
 
 
-def _digest(file: Any, path: str) -> tuple[str, bytes]:
+def _opened(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    """The contents of a member of an archive.
+
+    Raises:
+        ValueError: it is not a file.
+    """
+    file = archive.extractfile(member)
+    if file is None:
+        raise ValueError(f"{member.name} is not a file")
+    return file
+
+
+def _digest(file: IO[bytes], path: str) -> tuple[str, bytes]:
     """A hash of a file's contents, and its beginning; of a compiled module without the time of its source."""
     hashed, begin = hashlib.sha256(), b""
     while chunk := file.read(1 << 20):

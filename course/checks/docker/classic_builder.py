@@ -127,9 +127,9 @@ def _run(one: Instruction, state: _State, made: ClassicDockerfile) -> Iterator[s
 def _copy(one: Instruction, state: _State, made: ClassicDockerfile, sent: Collection[str]) -> Iterator[str]:
     if extra := set(_names(one)) - {"from", "chown", "chmod", "link"}:
         _only_buildkit(one, f"{one.name} --{sorted(extra)[0]}")
-    sources, target = one.paths
+    named, target = one.paths
+    sources = list(named)
     options = " ".join(flag for flag in one.flags if flag.split("=")[0] in ("--from", "--chown"))
-    sources = list(sources)
     for place, document in enumerate(one.heredocs):
         if "$" in document.body and not document.quoted:
             _only_buildkit(one, "variables in a here-document of COPY")

@@ -11,7 +11,7 @@ import contextlib
 import signal
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,11 +102,11 @@ class Container(Service):
         self.image, self.port, self.limits, self.read_only = image, port or exposed(image), limits, read_only
         self.timeout, self._start_timeout, self._options = timeout, start, options
         self.id: str | None = None
-        self.network: str | None = None
+        self.network = ""
         self.seconds = 0.0
         self._failed_before = 0
         self._problem: Unmet | None = None
-        self._close = None
+        self._close: Callable[[], Any] | None = None
 
     # life
 
@@ -321,7 +321,7 @@ class Container(Service):
             _running.remove(self)
         if self._close is not None:
             self._close()
-        self.id = self.network = self._close = None
+        self.id, self.network, self._close = None, "", None
 
     # looking at it
 
@@ -331,7 +331,8 @@ class Container(Service):
         if self.id is None:
             return {}
         with engines.not_graded_on_trouble():
-            return self.image.engine.api.inspect_container(self.id)
+            details: dict[str, Any] = self.image.engine.api.inspect_container(self.id)
+            return details
 
     @property
     def state(self) -> dict[str, Any]:
@@ -386,7 +387,7 @@ class Container(Service):
             not_graded_here("the engine does not tell how much memory a container has")
         stats = found.get("stats") or {}
         cache = stats.get("total_inactive_file", stats.get("inactive_file", 0))
-        return max(0, found["usage"] - cache) / 2**20
+        return float(max(0, found["usage"] - cache) / 2**20)
 
     def processes(self) -> list[float]:
         """Not told by engines for each process; the sum alone."""
@@ -465,7 +466,7 @@ class Container(Service):
     # asking
 
     def _at(self, session: EngineSession) -> dict[str, Any]:
-        return {"host": session.address(self.id, self.network) or "0.0.0.0", "port": self.port}
+        return {"host": session.address(self.id or "", self.network) or "0.0.0.0", "port": self.port}
 
     def _message(self, seconds: float, **message: Any) -> dict[str, Any]:
         session = self._reached()

@@ -113,7 +113,7 @@ class Context:
         always = (DOCKERFILE, IGNORE)
         return {path: entry for path, entry in self.files.items() if path in always or not self.ignored(path)}
 
-    def tar(self, more: Mapping[str, bytes] | None = None) -> io.BufferedIOBase:
+    def tar(self, more: Mapping[str, bytes] | None = None) -> tempfile.SpooledTemporaryFile[bytes]:
         """What is sent, as an archive that is the same for the same files: sorted, without times and owners.
 
         Args:

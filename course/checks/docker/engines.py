@@ -174,13 +174,13 @@ class EngineSession(Session):
         """
         name = os.environ.get(TOOLS, DEFAULT_TOOLS)
         try:
-            return self.api.inspect_image(name)["Id"]
+            return str(self.api.inspect_image(name)["Id"])
         except NotFound:
             pass
         try:
             repository, _, tag = name.partition(":")
             self.api.pull(repository, tag=tag or "latest")
-            return self.api.inspect_image(name)["Id"]
+            return str(self.api.inspect_image(name)["Id"])
         except TROUBLE:
             not_graded_here(
                 f"the image {name}, in which the grader's own programs run, is not here (docker pull {name})"
@@ -320,7 +320,8 @@ class ContainerConnection(sessions.Connection):
 
     def close(self) -> None:
         """Close it: the container's input ends."""
-        for one in (self._socket, self._attached, getattr(self._attached, "_response", None)):
+        response = getattr(self._attached, "_response", self._attached)
+        for one in (self._socket, self._attached, response):
             with contextlib.suppress(Exception):
                 one.close()
 

@@ -149,7 +149,7 @@ class ImageBuild:
         return response
 
     def _follow(self, response: Any, network: str, deadline: float) -> None:
-        lines: queue.Queue = queue.Queue(maxsize=200)
+        lines: queue.Queue[bytes | None] = queue.Queue(maxsize=200)
         over = threading.Event()
         reader = threading.Thread(target=read_lines, args=(response, lines, over), daemon=True)
         reader.start()
@@ -304,7 +304,7 @@ class ImageBuild:
         return Unmet(TITLE, f"{self._where()}{reason or 'it could not be built'}", actual=shown, hint=hint)
 
 
-def read_lines(response: Any, lines: queue.Queue, over: threading.Event) -> None:
+def read_lines(response: Any, lines: queue.Queue[bytes | None], over: threading.Event) -> None:
     """Cut what the engine sends into lines, for a queue; None ends them. A line that never ends is dropped."""
     buffer = b""
 

@@ -61,10 +61,10 @@ def build(
     with context.tar(more) as archive:
         given = tuple(sorted((arguments or {}).items()))
         key = (engine.id, network, given, hashlib.file_digest(archive, "sha256").hexdigest())
-        if not again and key in _built:
-            if isinstance(_built[key], Image):
-                return _built[key]
-            raise _built[key]
+        if not again and (known := _built.get(key)) is not None:
+            if isinstance(known, Unmet):
+                raise known
+            return known
         archive.seek(0)
         with engines.not_graded_on_trouble():
             base = _bases(engine, dockerfile)
@@ -91,7 +91,7 @@ def takes_wheels(context: Context) -> bool:
     return False
 
 
-_built: dict[tuple, Any] = {}
+_built: dict[tuple[Any, ...], Image | Unmet] = {}
 
 
 def _bases(engine: EngineSession, dockerfile: dockerfiles.Dockerfile) -> dict[str, Any] | None:

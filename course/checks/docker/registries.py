@@ -1,4 +1,4 @@
-"""The registry of the course: where nodes of a cluster find the images that grading runs. Used by `clusters`.
+"""The registry of the course: where nodes of a cluster find the images that grading runs.
 
 Its address is COURSE_REGISTRY, by default that of a local registry. The container engine pushes; names are pinned to
 digests, so that what runs is what was looked at.
@@ -94,7 +94,7 @@ def push(api: docker.APIClient, image: str, name: str) -> str:
                 api.remove_image(name, noprune=True)  # the name alone: the image has another
     except engines.TROUBLE as error:
         not_graded_here(f"no image can be pushed to {address()}: {engines.plain_message(error)}")
-    if error := next((line["error"] for line in lines if "error" in line), None):
-        not_graded_here(f"no image can be pushed to {address()}: {' '.join(str(error).split())[:200]}")
+    if refusal := next((line["error"] for line in lines if "error" in line), None):
+        not_graded_here(f"no image can be pushed to {address()}: {' '.join(str(refusal).split())[:200]}")
     found = next((line["aux"]["Digest"] for line in lines if "Digest" in (line.get("aux") or {})), None)
     return f"{repository}@{found}" if found else name

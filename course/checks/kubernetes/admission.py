@@ -107,7 +107,7 @@ def _metadata(one: Resource) -> list[Finding]:
     found = []
     paths: list[Path] = [("metadata",)]
     if one.template is not None:
-        paths.append((*one.template, "metadata"))
+        paths.append(one.in_template("metadata"))
     for path in paths:
         for key, why in _META.items():
             if key in one.mapping(path):
@@ -122,7 +122,7 @@ def _namespaces(resources: Sequence[Resource], placed: bool) -> list[Finding]:
     for one in resources:
         paths: list[Path] = [("metadata", "namespace")]
         if one.template is not None:
-            paths.append((*one.template, "metadata", "namespace"))
+            paths.append(one.in_template("metadata", "namespace"))
         for path in paths:
             name = one.get(path)
             if name is None:
@@ -245,7 +245,7 @@ _BY_KIND: Mapping[str, Callable[[Resource], list[Finding]]] = {
 
 
 def _pod(one: Resource) -> list[Finding]:
-    spec = (*one.template, "spec")
+    spec = one.in_template("spec")
     pod, found = one.pod, []
     for key, what in _POD_FLAGS.items():
         if pod.get(key):
@@ -269,7 +269,7 @@ def _pod(one: Resource) -> list[Finding]:
         found.append(one.finding((*spec, "containers"), f"a pod has more than {MAX_CONTAINERS} containers"))
     for container in containers:
         found += _container(one, container)
-    annotations = (*one.template, "metadata", "annotations")
+    annotations = one.in_template("metadata", "annotations")
     for key in one.mapping(annotations):
         if "apparmor" in key or "seccomp" in key:
             reason = f"{key[:80]} chooses a profile of the node's"

@@ -55,13 +55,13 @@ class Deployed(Service):
     """An application on the cluster; see :func:`deploy`. It is asked with the methods of `services.Service`.
 
     Attributes:
-        app: the manifests that were applied last.
+        manifests: those that were applied last.
     """
 
     def __init__(
         self, app: Manifests, service: str | None, images: dict[str, str | Image], *, timeout: float, start: float
     ) -> None:
-        self.app, self.timeout, self._start_timeout = app, timeout, start
+        self.manifests, self.timeout, self._start_timeout = app, timeout, start
         self._service, self._images = service, images
         self._driver: ApplicationDriver | None = None
         self._problem: CheckFailed | None = None
@@ -83,9 +83,9 @@ class Deployed(Service):
             raise self._problem
         if self._driver is not None and self._driver.is_alive():
             return self._driver
-        hardening.refuse(self.app)
+        hardening.refuse(self.manifests)
         session = sessions.cluster()
-        objects, names = self._hardened(self.app, self._images)
+        objects, names = self._hardened(self.manifests, self._images)
         key = json.dumps([session.id, objects, self._service, self._start_timeout], sort_keys=True, default=str)
         driver = _running.get(key)
         if driver is None or not driver.is_alive():
@@ -108,7 +108,7 @@ class Deployed(Service):
 
     def _target(self) -> tuple[str, int]:
         """The Service that is asked, and its port."""
-        one = self.app.one("Service", self._service)
+        one = self.manifests.one("Service", self._service)
         ports = [port for _, port in one.items("spec.ports") if isinstance(port.get("port"), int)]
         if not ports:
             fail(f"{one.shown} has no port", hint="spec.ports lists them")
@@ -254,7 +254,7 @@ class Deployed(Service):
         objects, names = self._hardened(newer, known)
         driver.names |= names
         report = self._do("the rollout", load, timeout, lambda: driver.apply(objects))
-        self.app = newer
+        self.manifests = newer
         return report
 
     def roll_back(self, *, load: Request | Sequence[Request] | None = None, timeout: float = 60.0) -> LoadReport:
@@ -286,7 +286,7 @@ class Deployed(Service):
         if not 1 <= replicas <= 6:
             raise ValueError(f"replicas are 1 to 6; got {replicas}")
         driver = self._driver_to_change()
-        name = self.app.one("Deployment").name
+        name = self.manifests.one("Deployment").name
         return self._do("the scaling", load, timeout, lambda: driver.scale(name, replicas))
 
     def _do(

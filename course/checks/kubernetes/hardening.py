@@ -88,7 +88,7 @@ def harden(app: Manifests, image: Callable[[str], str]) -> list[dict[str, Any]]:
         if one.kind == "Service":
             _name_protocols((data.get("spec") or {}).get("ports"))
         if one.template is not None:
-            template = data
+            template: Any = data
             for key in one.template:
                 template = template[key]
             _strip(template, keep=True)

@@ -13,7 +13,7 @@ from course.checks.core.expectations import CheckFailed, fail
 from course.checks.core.findings import Finding, expect_none, named
 from course.checks.files import reading
 from course.checks.kubernetes import resource_files
-from course.checks.kubernetes.policies import ENDPOINTS, NEEDS, RULES, Policy, least_pods
+from course.checks.kubernetes.policies import ENDPOINTS, NEEDS, RULES, Application, least_pods
 from course.checks.kubernetes.resource_files import MAX_RESOURCES, Resource
 
 MAX_BYTES = reading.MAX_DOCUMENT_BYTES  # of all files together
@@ -101,9 +101,9 @@ class Manifests:
         return found
 
     @cached_property
-    def policy(self) -> Policy:
+    def application(self) -> Application:
         """What the rules judge."""
-        return Policy(self.resources, self._endpoints, self.placed)
+        return Application(self.resources, self._endpoints, self.placed)
 
     def of(self, kind: str) -> list[Resource]:
         """All objects of a kind."""
@@ -152,7 +152,7 @@ class Manifests:
     def _found(self, rule: str) -> list[Finding]:
         if rule not in RULES:
             raise ValueError(f"a rule is one of {', '.join(RULES)}; got {rule!r}")
-        found = RULES[rule](self.policy)
+        found = RULES[rule](self.application)
         if not found and (kind := NEEDS.get(rule)) and not self.of(kind):
             found = [Finding(None, f"{self.name} holds no {kind}")]
         return named(rule, found)
@@ -169,7 +169,7 @@ class Manifests:
         if not self.of("Deployment"):
             fail(f"{self.name} holds no Deployment")
         for one in self.of("Deployment"):
-            if (count := least_pods(self.policy, one)) < least:
+            if (count := least_pods(self.application, one)) < least:
                 finding = one.finding("spec.replicas", f"{one.shown} keeps {count} pod{'s' * (count != 1)}")
                 raise CheckFailed(
                     str(finding), expected=f"{least} or more", hint="when one is gone, another must answer"

@@ -7,7 +7,7 @@ import os
 import sys
 
 
-def main():
+def main() -> None:
     """Wait, and remove the session's namespaces unless the grader did."""
     received = b""
     while chunk := os.read(0, 100):

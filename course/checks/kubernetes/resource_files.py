@@ -34,8 +34,8 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "Pod": (),
 }
 _QUANTITY = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|n|u)|[eE]([+-]?\d{1,3}))?")
-_FACTORS = {
-    "": 1,
+_FACTORS: Mapping[str, Decimal] = {
+    "": Decimal(1),
     **{sign: Decimal(10) ** power for sign, power in zip("numkMGTPE", (-9, -6, -3, 3, 6, 9, 12, 15, 18), strict=True)},
     **{f"{sign}i": Decimal(1024) ** power for power, sign in enumerate("KMGTPE", 1)},
 }
@@ -137,22 +137,32 @@ class Resource:
         """Where its pods' template stands; None when it has no pods."""
         return TEMPLATES.get(self.kind)
 
+    def in_template(self, *keys: str | int) -> Path:
+        """The path of something in its pods' template.
+
+        Raises:
+            ValueError: it has no pods.
+        """
+        if self.template is None:
+            raise ValueError(f"{self.shown} has no pods")
+        return (*self.template, *keys)
+
     @property
     def pod(self) -> dict[str, Any]:
         """The spec of its pods; empty when it has none."""
-        return {} if self.template is None else self.mapping((*self.template, "spec"))
+        return {} if self.template is None else self.mapping(self.in_template("spec"))
 
     @property
     def pod_labels(self) -> dict[str, str]:
         """The labels of its pods."""
-        return {} if self.template is None else self.mapping((*self.template, "metadata", "labels"))
+        return {} if self.template is None else self.mapping(self.in_template("metadata", "labels"))
 
     @functools.cached_property
     def all_containers(self) -> tuple[ContainerSpec, ...]:
         """The containers of its pods, those that prepare (initContainers) too."""
         if self.template is None:
             return ()
-        spec = (*self.template, "spec")
+        spec = self.in_template("spec")
         found = [ContainerSpec(data, path) for path, data in self.items((*spec, "containers"))]
         return (*found, *(ContainerSpec(data, path, True) for path, data in self.items((*spec, "initContainers"))))
 
