@@ -25,9 +25,10 @@ from gauge import Gauge
 from nbformat import NotebookNode
 
 from course.grading.intake import submissions
-from course.labs import notebooks, release
+from course.labs import notebooks, release, source
 
 LAB = "09_bench"
+QUESTION = "09-1-numbers"
 CELLS = (
     "%load_ext course.shipping\nimport pandas as pd\nfrom course.shipping import answers",
     """from sklearn.datasets import make_classification
@@ -79,7 +80,11 @@ def rate():
 
 
 ### END HIDDEN TESTS
-question.result()"""
+"""
+STOCK_CELL = f"""{CHECKS}
+from course.checks.core.rendering import Displayed
+
+Displayed(question.result())"""
 STOCK = """
 from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, Execute, IgnorePattern, LimitOutput
 from nbgrader.preprocessors import ClearOutput, DeduplicateIds, OverwriteCells, OverwriteKernelspec, SaveAutoGrades
@@ -96,14 +101,16 @@ c.Application.log_level = "ERROR"
 """
 
 
-def notebook() -> NotebookNode:
-    """The source notebook."""
-    marks = {"grade_id": "09-1-numbers", "grade": True, "locked": True, "points": 100, "schema_version": 3}
+def notebook(*, stock: bool = False) -> NotebookNode:
+    """The source notebook; for stock nbgrader, which runs checks in the student's kernel, with them in its cell."""
+    marks = {"grade_id": QUESTION, "grade": True, "locked": True, "points": 100, "schema_version": 3}
     answer = {"grade_id": "09-1-numbers-answer", "solution": True, "schema_version": 3}
     cells = [nbformat.v4.new_code_cell(text) for text in CELLS]
     cells.append(nbformat.v4.new_code_cell(ANSWERS, metadata={"nbgrader": answer}))
     cells.append(nbformat.v4.new_code_cell("table.late.value_counts()"))
-    cells.append(nbformat.v4.new_code_cell(CHECKS, metadata={"nbgrader": marks}))
+    cells.append(
+        nbformat.v4.new_code_cell(STOCK_CELL if stock else source.grade_cell(QUESTION), metadata={"nbgrader": marks})
+    )
     return notebooks.normalise(nbformat.v4.new_notebook(cells=cells))
 
 
@@ -111,13 +118,16 @@ def make_course(root: Path, count: int, *, stock: bool = False) -> None:
     """A course with one lab, which `count` students have handed in, and a gradebook that knows the lab."""
     repository = Path(__file__).resolve().parents[1]
     (root / "solutions" / LAB).mkdir(parents=True)
-    notebooks.write(notebook(), root / "solutions" / LAB / "01_numbers.ipynb")
+    notebooks.write(notebook(stock=stock), root / "solutions" / LAB / "01_numbers.ipynb")
+    if not stock:
+        (root / "solutions" / LAB / "checks").mkdir()
+        (root / "solutions" / LAB / "checks" / f"{QUESTION}.py").write_text(CHECKS, encoding="utf-8")
     settings = (repository / "nbgrader_config.py").read_text(encoding="utf-8")
     (root / "nbgrader_config.py").write_text(settings + (STOCK if stock else ""), encoding="utf-8")
     work = root / "work"
     work.mkdir()
     for number in range(count):
-        mine = notebook()
+        mine = notebook(stock=stock)
         mine.cells[0].source += f"\n# student {number}"
         notebooks.write(mine, work / "01_numbers.ipynb")
         submissions.submit(root, work, lab=LAB, student=f"student-{number:04}")

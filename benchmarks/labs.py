@@ -35,7 +35,7 @@ from course.grading.gradebook import database
 from course.grading.intake import submissions
 from course.grading.pipeline import assignment, outcomes, submission
 from course.grading.pipeline.scratch import scratch
-from course.grading.sandbox import entry_points, launcher, policy, zygote
+from course.grading.sandbox import entry_points, launcher, policy, zygote, zygote_server
 from course.labs import notebooks, release, source
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -93,10 +93,10 @@ def prepare(root: Path, lab: str) -> submission.Work:
 
 @contextlib.contextmanager
 def workplace(work: submission.Work) -> Iterator[Path]:
-    """A folder with what was handed in and what the lab gives."""
+    """A folder with what was handed in, what the lab gives, and its questions with all checks."""
     with tempfile.TemporaryDirectory(prefix="course-work-") as top:
         folder = Path(top, work.key.lab)
-        submission.lay_out(folder, {**work.files, **work.key.given})
+        submission.lay_out(folder, {**work.files, **work.key.given, **work.key.questions})
         yield folder
 
 
@@ -204,7 +204,7 @@ def main() -> None:
         if tables := policy.tables():
             os.environ[flights.PUBLIC_TABLES] = str(tables)
         entry_points.warm_up()
-        for name in zygote.WARM:
+        for name in zygote_server.WARM:
             importlib.import_module(name)
         os.environ.pop(flights.PUBLIC_TABLES, None)
         with zygote.Zygote() as uncounted:  # what checks start is forked from here

@@ -5,8 +5,8 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-from course.checks.core import question
-from course.labs.judgement import MIME, judge
+from course.checks.core.result import MIME, Outcome
+from course.labs.judgement import judge
 
 ROLE = {
     "grade_id": "a",
@@ -19,7 +19,7 @@ ROLE = {
 }
 
 
-def cell(*outputs, source="question = Question('x', points=4)\nquestion.result()", role=ROLE, kind="code"):
+def cell(*outputs, source='grade("a")', role=ROLE, kind="code"):
     new = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
     made = new(source, metadata={"nbgrader": role})
     if kind == "code":
@@ -27,10 +27,11 @@ def cell(*outputs, source="question = Question('x', points=4)\nquestion.result()
     return made
 
 
-def value(text="4", **record):
+def value(text="4", score=None, outcome=Outcome.PASS, **changes):
     data = {"text/plain": text}
-    if record:
-        data[MIME] = {"version": 1, "score": 4, "points": 4, "needs_person": False, "text": "all fine", **record}
+    if score is not None:
+        check = {"name": "a", "title": "all fine", "outcome": outcome, "points": score, "worth": 4}
+        data[MIME] = {"version": 1, "title": "A question", "points": 4, "checks": [check], **changes}
     return nbformat.v4.new_output("execute_result", data, execution_count=1)
 
 
@@ -38,13 +39,9 @@ STDERR = nbformat.v4.new_output("stream", name="stderr", text="FutureWarning: so
 ERROR = nbformat.v4.new_output("error", ename="NameError", evalue="no", traceback=["no"])
 
 
-def test_both_sides_speak_of_the_same_mime_type():
-    assert question.MIME == MIME
-
-
 def test_a_warning_costs_nothing():
     judgement = judge(cell(STDERR, value(score=3)))
-    assert (judgement.score, judgement.points, judgement.text) == (3, 4, "all fine")
+    assert (judgement.score, judgement.points, judgement.text) == (3, 4, judgement.result.to_text())
 
 
 def test_a_warning_costs_nothing_in_an_ordinary_grade_cell():
@@ -57,7 +54,7 @@ def test_the_record_counts_not_the_text():
 
 
 def test_what_needs_a_person_has_no_score_yet():
-    judgement = judge(cell(value(score=3, needs_person=True)))
+    judgement = judge(cell(value(score=0, outcome=Outcome.UNGRADED)))
     assert judgement.score is None
     assert "all fine" in judgement.text
 
@@ -69,9 +66,9 @@ def test_what_needs_a_person_has_no_score_yet():
         {"score": -1},
         {"score": float("nan")},
         {"score": "4"},
-        {"points": 40},
-        {"score": None},
-        {"points": None},
+        {"score": 4, "points": 40},
+        {"score": 4, "points": None},
+        {"score": 4, "checks": "all of them"},
     ],
     ids=str,
 )

@@ -9,7 +9,7 @@ import sys
 import pytest
 from nbgrader.utils import compute_checksum
 
-from course.labs import notebooks, release, running, source
+from course.labs import notebooks, release, source
 
 
 def files(folder):
@@ -18,7 +18,7 @@ def files(folder):
 
 def test_a_release_strips_solutions_hidden_tests_mark_schemes_and_outputs(course_root):
     release.release(course_root)
-    text = "".join(path.read_text() for path in (course_root / "labs").rglob("*.ipynb"))
+    text = "".join(path.read_text() for path in (course_root / "labs").rglob("*") if path.is_file())
     for secret in ("sum([20, 22])", "is_the_sum_of_both", "late flights", "common factor", "BEGIN", '"output_type"'):
         assert secret not in text
     assert "# YOUR WORK HERE" in text
@@ -28,7 +28,7 @@ def test_a_release_strips_solutions_hidden_tests_mark_schemes_and_outputs(course
 def test_a_release_is_the_same_each_time_and_changes_nothing_that_did_not_change(course_root):
     first = release.release(course_root)
     before = files(course_root / "labs")
-    assert [change.kind for change in first] == ["missing"] * 3
+    assert [change.kind for change in first] == ["missing"] * 6
     assert release.release(course_root) == []
     assert files(course_root / "labs") == before
 
@@ -68,14 +68,14 @@ def test_what_an_author_left_by_running_in_place_is_not_released(course_root):
     (folder / "given.csv").write_text("a,b\n")
     release.release(course_root)
     released = set(files(course_root / "labs" / "01_tiny"))
-    assert released == {"01_answer.ipynb", "02_module.ipynb", "given.csv"}
+    questions = {f"checks/{name}.py" for name in ("01-1-sum", "01-1-file", "01-2-double")}
+    assert released == {"01_answer.ipynb", "02_module.ipynb", "given.csv"} | questions
 
 
 def test_one_lab_is_released_by_name_or_number(course_root):
-    assert [change.path for change in release.release(course_root, ["01"])] == [
-        "01_tiny/01_answer.ipynb",
-        "01_tiny/02_module.ipynb",
-    ]
+    notebooks = ["01_tiny/01_answer.ipynb", "01_tiny/02_module.ipynb"]
+    changed = [change.path for change in release.release(course_root, ["01"]) if change.path.endswith(".ipynb")]
+    assert changed == notebooks
     with pytest.raises(release.ReleaseError, match=r"there is no lab '07'.*01_tiny"):
         release.release(course_root, ["07"])
 
@@ -104,13 +104,13 @@ def test_releasing_does_not_touch_the_gradebook(course_root):
     assert not (course_root / "classroom" / "gradebook.db").exists()
 
 
-def test_registering_fills_the_gradebook_with_the_hidden_tests(course_root):
+def test_registering_fills_the_gradebook_with_the_cells(course_root):
     from nbgrader.api import Gradebook
 
     release.register(course_root)
     with release.messages(), Gradebook(f"sqlite:///{course_root}/classroom/gradebook.db") as gradebook:
         cell = gradebook.find_source_cell("01-1-sum", "01_answer", "01_tiny")
-        assert "is_the_sum_of_both" in cell.source
+        assert cell.source == source.grade_cell("01-1-sum")
         assert gradebook.find_assignment("01_tiny").max_score == 100
 
 
@@ -138,9 +138,10 @@ def test_nbgraders_own_command_writes_the_same_bytes(course_root):
     assert files(course_root / "labs" / "01_tiny") == ours
 
 
-def test_the_hidden_tests_can_be_put_back(course_root):
+def test_students_get_the_questions_without_their_hidden_checks(course_root):
     release.release(course_root)
-    blank = notebooks.read(course_root / "labs" / "01_tiny" / "01_answer.ipynb")
-    full = running.with_hidden_tests(blank, notebooks.read(course_root / "solutions" / "01_tiny" / "01_answer.ipynb"))
-    assert any("is_the_sum_of_both" in cell.source for cell in full.cells)
-    assert not any("sum([20, 22])" in cell.source for cell in full.cells)
+    text = (course_root / "labs" / "01_tiny" / "checks" / "01-1-sum.py").read_text()
+    assert "is_a_number" in text
+    assert "is_the_sum_of_both" not in text
+    assert "HIDDEN" not in text
+    assert "\n\n\n\n" not in text

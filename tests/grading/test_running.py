@@ -94,6 +94,6 @@ def test_progress_can_be_left_out_for_programs_that_keep_every_output(
     make_notebook, tmp_path, monkeypatch, switch, shown
 ):
     monkeypatch.setenv("COURSE_PROGRESS", switch)
-    code = "from course.checks.core.rendering import show_progress\nshow_progress('version 3 of 12')"
+    code = "from course.checks.core import progress\nprogress.show('version 3 of 12')"
     done = running.execute(make_notebook(("py", code)), tmp_path)
     assert len(done.cells[0].outputs) == shown

@@ -118,7 +118,7 @@ def test_a_kernel_that_ends_is_named_and_the_checks_still_run(student_root):
     ends = {"01-1-file-answer": "import os\nos._exit(1)"}
     said = validate(student_root, take(student_root, "01_answer.ipynb", ends))
     assert "1 QUESTION(S) DO NOT PASS YET" in said
-    assert "the kernel ended while a cell ran" in said
+    assert "the kernel ended while this cell ran" in said
 
 
 def test_a_copied_cell_and_a_warning_do_no_harm(student_root):

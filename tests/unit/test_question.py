@@ -7,8 +7,9 @@ import warnings
 
 import pytest
 
-from course.checks import CheckFailed, Outcome, Question, Unmet, expect, fail, not_graded_here, summary
-from course.checks.core.question import MIME
+from course.checks import Outcome, Question, Unmet, expect, fail, fixture, not_graded_here
+from course.checks.core.rendering import Displayed
+from course.checks.core.result import MIME
 
 
 def question_with(function, **options) -> Question:
@@ -150,13 +151,13 @@ def test_points_need_not_be_whole_and_add_up_without_crumbs():
         question.check(0.1, title=name)(lambda: None)
     result = question.result()
     assert result.score == 0.3
-    assert repr(result) == "0.3"
-    assert repr(question_with(lambda: None).result()) == "2"
+    assert repr(Displayed(result)) == "0.3"
+    assert repr(Displayed(question_with(lambda: None).result())) == "2"
 
 
 def test_the_value_of_a_grade_cell_is_its_score_in_every_form():
     result = question_with(lambda: None).result()
-    bundle = result._repr_mimebundle_()
+    bundle = Displayed(result)._repr_mimebundle_()
     assert bundle["text/plain"] == "2"
     assert "<table" in bundle["text/html"]
     assert bundle[MIME] == json.loads(json.dumps(result.to_dict()))
@@ -167,8 +168,8 @@ def test_validate_shows_all_points_when_every_visible_check_passed(monkeypatch):
     monkeypatch.setenv("NBGRADER_VALIDATING", "1")
     question = Question("A question", points=5)
     question.check(3, title="one")(lambda: None)
-    assert repr(question.result()) == "5"
-    assert repr(question_with(lambda: fail("no")).result()) == "0"
+    assert repr(Displayed(question.result())) == "5"
+    assert repr(Displayed(question_with(lambda: fail("no")).result())) == "0"
 
 
 def test_warnings_and_prints_of_a_check_cost_nothing_and_are_not_shown(capfd):
@@ -238,14 +239,75 @@ def test_progress_outside_of_a_notebook_shows_nothing(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_summary_has_a_line_for_each_question():
-    question = Question("A question of the summary", points=2)
-    question.check(2, title="one")(lambda: None)
+made: list[str] = []
+
+
+@fixture
+def number():
+    """Made once, closed at the end."""
+    made.append("made")
+    yield 7
+    made.append("closed")
+
+
+@fixture
+def doubled(number):
+    """A fixture may ask for another."""
+    return 2 * number
+
+
+@fixture
+def broken():
+    """What it raises is the outcome of each check that asks for it."""
+    made.append("broken")
+    raise Unmet("the service starts", "it ended at once")
+
+
+def test_a_fixture_is_made_once_for_all_checks_and_closed_at_the_end():
+    made.clear()
+    question = Question("A question", points=2)
+
+    @question.check(1)
+    def one(number):
+        """one"""
+        made.append("one")
+        expect(number).equals(7)
+
+    @question.check(1)
+    def two(doubled, number, unused=3):
+        """two"""
+        made.append("two")
+        expect(doubled).equals(2 * number)
+
+    assert question.result().score == 2
+    assert made == ["made", "one", "two", "closed"]
     question.result()
-    assert "A question of the summary" in repr(summary())
-    assert "A question of the summary" in summary()._repr_html_()
+    assert made == 2 * ["made", "one", "two", "closed"]
 
 
-def test_a_failed_check_is_an_exception_with_its_parts():
-    error = CheckFailed("no", expected="1", actual="2", hint="look")
-    assert (str(error), error.expected, error.actual, error.hint) == ("no", "1", "2", "look")
+def test_a_fixture_that_no_check_asks_for_is_not_made():
+    made.clear()
+    assert question_with(lambda: None).result().score == 2
+    assert made == []
+
+
+def test_what_a_fixture_raises_is_the_outcome_of_each_check_that_asks_for_it():
+    made.clear()
+    question = Question("A question", points=2)
+    question.check(1, title="one")(lambda broken: None)
+    question.check(1, title="two")(lambda broken: None)
+    lines = [(record.title, record.outcome) for record in question.result().checks]
+    assert lines == [("the service starts", "fail"), ("one", "skip"), ("two", "skip")]
+    assert made == ["broken"]
+
+
+def test_a_parameter_that_names_no_fixture_is_the_graders_fault():
+    record = only(question_with(lambda nothing_of_this_name: None))
+    assert record.outcome is Outcome.ERROR
+    assert "nothing_of_this_name" in record.actual
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_deadline_is_positive(seconds):
+    with pytest.raises(ValueError, match="more than 0 seconds"):
+        Question("A question", points=1, deadline_s=seconds)

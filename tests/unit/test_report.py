@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from course.checks import Question, fail, not_graded_here
-from course.checks.core import rendering
-from course.checks.core.question import CheckRecord, Outcome, Result
+from course.checks.core import progress, rendering
+from course.checks.core.result import SIGNS, WORDS, CheckRecord, Outcome, Result
 
 HOSTILE = """<script>alert("1")</script><img src=x onerror='alert(2)'>&amp;</td></table>"""
 
@@ -50,7 +50,7 @@ def test_hostile_text_stays_text(part):
 def test_a_hostile_question_title_stays_text():
     html = rendering.html(Result(HOSTILE, 1, ()))
     assert HOSTILE in Tags(html).text
-    assert HOSTILE in Tags(rendering.summary_html([Result(HOSTILE, 1, ())])).text
+    assert HOSTILE in Tags(rendering.Summary([Result(HOSTILE, 1, ())])._repr_html_()).text
 
 
 def test_the_table_can_be_read_aloud():
@@ -63,35 +63,35 @@ def test_the_table_can_be_read_aloud():
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_every_outcome_has_a_sign_and_a_word_so_that_colour_is_not_needed(outcome):
     html = rendering.html(result(outcome=outcome))
-    assert rendering.SIGNS[outcome] in html
-    assert rendering.WORDS[outcome] in html
-    assert rendering.text(result(outcome=outcome)).splitlines()[1].startswith(rendering.SIGNS[outcome])
+    assert SIGNS[outcome] in html
+    assert WORDS[outcome] in html
+    assert result(outcome=outcome).to_text().splitlines()[1].startswith(SIGNS[outcome])
 
 
 def test_signs_and_words_tell_the_outcomes_apart():
-    assert len(set(rendering.SIGNS.values())) == len(set(rendering.WORDS.values())) == len(Outcome)
+    assert len(set(SIGNS.values())) == len(set(WORDS.values())) == len(Outcome)
 
 
 def test_short_values_stand_beside_each_other_and_long_ones_below():
-    assert "    expected 3; got 4" in rendering.text(result(expected="3", actual="4")).splitlines()
-    lines = rendering.text(result(expected="a\nb", actual="c")).splitlines()
+    assert "    expected 3; got 4" in result(expected="3", actual="4").to_text().splitlines()
+    lines = result(expected="a\nb", actual="c").to_text().splitlines()
     assert lines[2:] == ["    expected", "        a", "        b", "    got c"]
 
 
 def test_a_line_of_code_is_shown_as_the_place_that_it_is():
-    assert "    at: x = 1" in rendering.text(result(actual="at: x = 1")).splitlines()
+    assert "    at: x = 1" in result(actual="at: x = 1").to_text().splitlines()
 
 
 def test_the_hint_comes_last():
-    assert rendering.text(result(reason="no", hint="look again")).splitlines()[-1] == "    hint: look again"
+    assert result(reason="no", hint="look again").to_text().splitlines()[-1] == "    hint: look again"
 
 
 def test_a_line_without_worth_shows_no_points():
-    assert "/" not in rendering.text(result(worth=0)).splitlines()[1]
+    assert "/" not in result(worth=0).to_text().splitlines()[1]
 
 
 def test_a_long_title_is_kept_apart_from_its_points():
-    assert f"{'x' * 100} 0 / 1" in rendering.text(result(title="x" * 100))
+    assert f"{'x' * 100} 0 / 1" in result(title="x" * 100).to_text()
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ def test_a_long_title_is_kept_apart_from_its_points():
 )
 def test_the_headline_tells_the_points_in_words(points, worth, total, words):
     record = CheckRecord("name", "title", Outcome.PASS, points, worth)
-    assert rendering.headline(Result("Title", total, (record,))) == words
+    assert Result("Title", total, (record,)).headline() == words
 
 
 def test_the_headline_says_when_a_person_will_look():
     question = Question("Title", points=1)
     question.check(1, title="one")(lambda: not_graded_here("no engine"))
-    assert rendering.headline(question.result()).endswith("a person will look at what could not be judged here")
+    assert question.result().headline().endswith("a person will look at what could not be judged here")
 
 
 def test_a_hidden_check_is_marked_in_both_forms():
@@ -122,18 +122,44 @@ def test_a_hidden_check_is_marked_in_both_forms():
 
 
 def test_a_summary_without_results_says_so():
-    assert rendering.summary_text([]) == "No check has been run in this notebook yet."
-    assert "No check" in rendering.summary_html([])
+    assert repr(rendering.Summary([])) == "No check has been run in this notebook yet."
+    assert "No check" in rendering.Summary([])._repr_html_()
 
 
 def test_a_summary_adds_up():
     first = Result("One", 3, (CheckRecord("a", "a", Outcome.PASS, 2, 2),))
     second = Result("Two", 1, (CheckRecord("b", "b", Outcome.FAIL, 0, 1),))
-    assert "2 of 3 visible points" in rendering.summary_html([first, second])
-    assert rendering.summary_text([first, second]).splitlines()[0].startswith("One")
+    assert "2 of 3 visible points" in rendering.Summary([first, second])._repr_html_()
+    assert repr(rendering.Summary([first, second])).splitlines()[0].startswith("One")
 
 
 def test_progress_is_shown_in_notebooks_only(capfd):
-    rendering.show_progress("step 1")
-    rendering.clear_progress()
+    progress.show("step 1")
+    progress.clear()
     assert capfd.readouterr().out == ""
+
+
+def test_a_result_is_read_back_from_its_record():
+    one = CheckRecord("a", "a", Outcome.PASS, 2, 2)
+    two = CheckRecord("b", "b", Outcome.FAIL, 0, 1, hidden=True, hint="look again")
+    result = Result("One", 4, (one, two))
+    assert Result.from_dict(result.to_dict() | {"a key of later": 1}) == result
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": 3},
+        {"points": "4"},
+        {"points": float("nan")},
+        {"points": True},
+        {"checks": None},
+        {"checks": [{"title": "a"}]},
+        {"checks": [{"name": "a", "title": "a", "outcome": "won", "points": 1, "worth": 1}]},
+        {"checks": [{"name": "a", "title": "a", "outcome": "pass", "points": 1, "worth": 1, "hint": ["x"]}]},
+    ],
+    ids=str,
+)
+def test_what_is_no_record_is_refused(change):
+    with pytest.raises(ValueError, match="not the record of"):
+        Result.from_dict(Result("One", 4, ()).to_dict() | change)

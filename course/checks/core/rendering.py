@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from course.checks.core.result import MIME, WIDTH, Result
 
@@ -19,9 +18,9 @@ def _template(name: str) -> jinja2.Template:
     return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True).get_template(name)
 
 
-def html(result: Result) -> Markup:
+def html(result: Result) -> str:
     """The result as an HTML table: marks and words beside colours, headers with scope, a caption."""
-    return Markup(_template("result.html.j2").render(result=result))
+    return _template("result.html.j2").render(result=result)
 
 
 class Displayed:
@@ -41,7 +40,7 @@ class Displayed:
         return f"{result.points if validating and result.score == result.visible else result.score:g}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {"text/plain": repr(self), "text/html": str(html(self.result)), MIME: self.result.to_dict()}
+        return {"text/plain": repr(self), "text/html": html(self.result), MIME: self.result.to_dict()}
 
 
 class Summary:
