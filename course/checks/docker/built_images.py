@@ -80,7 +80,7 @@ class Image:
 
     @cached_property
     def details(self) -> dict[str, Any]:
-        """What `docker inspect` says."""
+        """What `docker inspect` reports."""
         with engines.not_graded_on_trouble():
             details: dict[str, Any] = self.engine.api.inspect_image(self.id)
             return details
@@ -97,7 +97,7 @@ class Image:
 
     @property
     def size(self) -> int:
-        """All of it, in bytes."""
+        """Its size with its base image, in bytes."""
         return int(self.details["Size"])
 
     @property
@@ -107,7 +107,7 @@ class Image:
 
     @property
     def _only_bound(self) -> int:
-        """The size of what only stays in it because the engine's builder knows no mounts; see `classic`."""
+        """The size of what stays in it only because the classic builder has no mounts; see `classic_builder`."""
         size = 0
         for one in self.history if self.bound else ():
             match = re.search(r"COPY .* in (\S+)\s*$", str(one.get("CreatedBy")))
@@ -130,7 +130,7 @@ class Image:
             return history
 
     def expect_no_secrets(self) -> None:
-        """Fail the check when the settings, the history or a file of a layer give a secret away."""
+        """Fail the check when the settings, the history or a file of a layer hold a secret."""
         hint = (
             "whoever has the image can read it; a later step that removes it does not take it out of the layer before"
         )

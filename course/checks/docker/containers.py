@@ -1,7 +1,7 @@
-"""A container of a student's image, held tightly and asked over real HTTP: `run(image)` → Container.
+"""A container of a student's image, isolated, with limits, and tested over real HTTP: `run(image)` → Container.
 
-It has no capabilities, no way to get any, a read-only root with a little memory as /tmp, few processes, no swap, and a
-network on which only the grader's own client lives. It is asked as `services.service` is, and answers alike.
+It has no capabilities and cannot get any, a read-only root with a little memory as /tmp, few processes, no swap, and a
+network that it shares only with the grader's own client. It has the methods of `services.Service`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _EMPTY = "import os\nos.path.exists('/tmp/.full') and os.unlink('/tmp/.full')\n"
 
 @dataclass(frozen=True)
 class ContainerLimits:
-    """What a container may take: memory (without swap), processors, processes, and the size of /tmp."""
+    """What a container may use: memory (without swap), processors, processes, the size of /tmp, and open files."""
 
     memory_mb: int = 768
     processors: float = 1.0
@@ -62,14 +62,14 @@ def run(
     """A container of an image; it is started at the first request.
 
     Args:
-        image: what :func:`images.build` gives.
-        port: where it listens; by default the port that the image exposes, or 8000.
+        image: what :func:`images.build` returned.
+        port: the port on which it listens; by default the one that the image exposes, or 8000.
         env: more environment variables.
         user: run as that user, such as "23456:0", in place of the image's.
         command: in place of the image's CMD.
         entrypoint: in place of the image's ENTRYPOINT and CMD.
-        limits: what it may take.
-        read_only: whether its root can only be read.
+        limits: what it may use.
+        read_only: whether its root file system is read-only.
         timeout: how long each answer may take, in seconds.
         start: how long the start may take, in seconds.
     """
@@ -81,7 +81,7 @@ def run(
 
 
 class Container(Service):
-    """One container; see :func:`run`. It is asked with the methods of `services.Service`: get, post, many, …
+    """One container; see :func:`run`. It has the methods of `services.Service`: get, post, many, …
 
     Attributes:
         image: what it runs.
@@ -327,7 +327,7 @@ class Container(Service):
 
     @property
     def details(self) -> dict[str, Any]:
-        """What `docker inspect` says; empty when it is gone."""
+        """What `docker inspect` reports; empty when the container is gone."""
         if self.id is None:
             return {}
         with engines.not_graded_on_trouble():
@@ -340,7 +340,7 @@ class Container(Service):
         return self.details.get("State") or {}
 
     def health(self, timeout: float = 25.0, *, failures: int = _HEALTH_RETRIES) -> str:
-        """What the image's own HEALTHCHECK finds: "healthy", "unhealthy", or "none" when there is none.
+        """The result of the image's own HEALTHCHECK: "healthy", "unhealthy", or "none" when there is none.
 
         Args:
             timeout: how long to wait for that, in seconds.
@@ -366,7 +366,7 @@ class Container(Service):
         return str(log[-1].get("Output", ""))[:1000] if log else ""
 
     def expect_healthy(self, timeout: float = 25.0) -> None:
-        """Fail the check unless the image's HEALTHCHECK says that it is healthy."""
+        """Fail the check unless the image's HEALTHCHECK reports that it is healthy."""
         found = self.health(timeout)
         if found != "healthy":
             hint = "the check runs inside the container, as its user, with the programs that the image has"
@@ -379,7 +379,7 @@ class Container(Service):
             )
 
     def memory(self) -> float:
-        """The memory of all its processes together, in MiB, without what only caches files."""
+        """The memory of all its processes together, in MiB, without the cache of files."""
         session = self._reached()
         with engines.not_graded_on_trouble():
             found = session.api.stats(self.id, stream=False, one_shot=True).get("memory_stats") or {}
@@ -390,14 +390,14 @@ class Container(Service):
         return float(max(0, found["usage"] - cache) / 2**20)
 
     def processes(self) -> list[float]:
-        """Not told by engines for each process; the sum alone."""
+        """The memory of all processes as one number, because engines do not report it for each."""
         return [self.memory()]
 
     def users(self) -> set[int]:
         """The user ids of its processes.
 
         Raises:
-            NotGradedHere: the engine does not tell.
+            NotGradedHere: the engine does not report them.
         """
         session = self._reached()
         with engines.not_graded_on_trouble():
@@ -416,7 +416,7 @@ class Container(Service):
         return data[-MAX_LOG_BYTES:].decode(errors="replace")
 
     def listening(self) -> list[tuple[str, int]]:
-        """The addresses and ports on which it listens, as far as it tells: for messages, not for points."""
+        """The addresses and ports on which it listens, as its own files say: for messages, not for points."""
         found = []
         for line in self._inside(["cat", "/proc/net/tcp", "/proc/net/tcp6"]).splitlines():
             words = line.split()
@@ -439,10 +439,10 @@ class Container(Service):
 
     @contextlib.contextmanager
     def full_disk(self) -> Iterator[None]:
-        """While the block runs, /tmp is full, and nothing else could be written anyhow.
+        """While the block runs, /tmp is full, and nothing can be written anywhere.
 
         Raises:
-            NotGradedHere: it cannot be filled from inside, as the image has no Python.
+            NotGradedHere: it cannot be filled from inside, because the image has no Python.
         """
         self._reached()
         if self.read_only is False:

@@ -41,7 +41,7 @@ UNWANTED: Mapping[str, str] = {
 
 
 def context(name: str = "image") -> Context:
-    """A shipped folder as a build context; it is read when something of it is asked for.
+    """A shipped folder as a build context; it is read when it is first needed.
 
     Args:
         name: the folder, below that of shipped files.
@@ -51,7 +51,7 @@ def context(name: str = "image") -> Context:
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a context: its size in bytes, and whether it may be run."""
+    """One file of a context: its size in bytes, and whether it is executable."""
 
     size: int
     executable: bool = False

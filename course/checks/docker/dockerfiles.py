@@ -52,7 +52,7 @@ _PAIR = re.compile(r"""([A-Za-z_][\w.\-/]*)=((?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^
 
 @dataclass(frozen=True)
 class Heredoc:
-    """A here-document: its name, the text, whether variables in it are left alone, whether leading tabs go."""
+    """A here-document: its name, its text, whether its variables stay as they are, whether leading tabs are removed."""
 
     name: str
     body: str
@@ -177,11 +177,11 @@ class BuildStage:
 
 
 class Dockerfile:
-    """A Dockerfile that was read; see the module.
+    """A parsed Dockerfile.
 
     Args:
         source: its text.
-        name: what messages call it.
+        name: its name in messages.
 
     Raises:
         Unmet: it has no instruction or stage, one that Docker does not know, too many, or one that is refused here.
@@ -205,7 +205,7 @@ class Dockerfile:
         return self.stages[-1]
 
     def variables(self, stage: BuildStage) -> dict[str, str | None]:
-        """What ARG and ENV of a stage say, as far as it is written; None where only the build would tell."""
+        """The values of ARG and ENV in a stage; None where only the build knows the value."""
         known: dict[str, str | None] = {}
         for one in stage.instructions:
             if one.name == "ARG":
@@ -217,7 +217,7 @@ class Dockerfile:
 
     @property
     def plain(self) -> str:
-        """The text with comments in the place of here-documents, line by line, for tools that do not know them."""
+        """The text with comments in place of here-documents, line by line, for tools that do not support them."""
         lines = self.source.splitlines()
         for one in self.instructions:
             if not one.heredocs:

@@ -33,16 +33,16 @@ _MADE = re.compile(r"^(?: ---> (?=[0-9a-f]{12})|--> )([0-9a-f]{11,64})\s*$")  # 
 
 @dataclass(frozen=True)
 class BuildLimits:
-    """What a build may take.
+    """What a build may use.
 
     Attributes:
-        seconds: of time, from the first step to the last.
-        memory_mb: of memory, for one step; swap is none.
-        processors: how many processors a step may keep busy.
-        processes: of one step at one time.
-        layer_mb: what one step may write.
-        image_mb: what the image may hold above its base.
-        output_kb: what the build may print.
+        seconds: the time for all steps together.
+        memory_mb: the memory of one step, without swap, in MiB.
+        processors: how many processors one step may keep busy.
+        processes: how many processes one step may have at a time.
+        layer_mb: what one step may write, in MB.
+        image_mb: the size of the image above its base, in MB.
+        output_kb: what the build may print, in KiB.
     """
 
     seconds: float = 300.0
@@ -207,7 +207,7 @@ class ImageBuild:
                 )
 
     def _look(self, network: str) -> None:
-        """Hold the running step to its number of processes and to the size of its layer."""
+        """Limit the processes of the running step, and end the build when the step has written too much."""
         with contextlib.suppress(*engines.TROUBLE):
             for one in self.engine.api.containers(filters={"network": network}):
                 if (one.get("Labels") or {}).get(ROLE_LABEL):
@@ -231,7 +231,7 @@ class ImageBuild:
             api._post_json(url, data={"PidsLimit": self.limits.processes}).close()
 
     def _tidy(self, network: str) -> None:
-        """End the steps that still run, and wait until the engine has seen that nobody waits for them."""
+        """Remove the containers of steps that still run, until the engine starts no more."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             left = [
@@ -334,7 +334,7 @@ def read_lines(response: Any, lines: queue.Queue[bytes | None], over: threading.
 
 
 def _hang_up(api: Any, response: Any) -> None:
-    """Close the connection of a build also while it is being read: then the engine ends the build."""
+    """Close the connection of a build even while another thread reads it; the engine ends the build then."""
     with contextlib.suppress(Exception):
         raw = api._get_raw_response_socket(response)
         getattr(raw, "_sock", raw).shutdown(socket.SHUT_RDWR)

@@ -39,17 +39,17 @@ def build(
     """Build an image of a context. The same context is built once, unless `again` asks for a second, whole build.
 
     Args:
-        context: what :func:`contexts.context` gives.
-        limits: what the build may take.
+        context: what :func:`contexts.context` returned.
+        limits: what the build may use.
         network: whether the proxy to package indexes is there.
         wheels: files for the folder wheels/ of the context, by name, for Dockerfiles that install without an index; see
             :func:`wheels.collect`. Others do not get them.
         arguments: values for the Dockerfile's ARGs, by name.
-        again: build it once more, with nothing kept from before.
+        again: build it once more, without the cache.
 
     Raises:
-        NotGradedHere: no engine answers, a base image cannot be had, or it needs what a grader has not.
-        Unmet: it cannot be built, or takes more than it may; the message says at which line.
+        NotGradedHere: no engine answers, a base image cannot be pulled, or only BuildKit could build it.
+        Unmet: it cannot be built, or exceeds a limit; the message names the line.
     """
     limits = limits or BuildLimits()
     dockerfile = context.parsed
@@ -95,7 +95,7 @@ _built: dict[tuple[Any, ...], Image | Unmet] = {}
 
 
 def _bases(engine: EngineSession, dockerfile: dockerfiles.Dockerfile) -> dict[str, Any] | None:
-    """See that the images which it is made from are here; what the engine says of the last stage's."""
+    """Pull the base images that are missing; the engine's details of the last stage's, None for scratch."""
     allowed = {name.strip() for name in os.environ.get(BASES, DEFAULT_BASES).split(",")}
     for one, name in dockerfiles.foreign_images(dockerfile):
         if "$" in name:

@@ -1,4 +1,4 @@
-"""The registry of the course: where nodes of a cluster find the images that grading runs.
+"""The registry of the course, from which the nodes of a cluster pull the images that grading runs.
 
 Its address is COURSE_REGISTRY, by default that of a local registry. The container engine pushes; names are pinned to
 digests, so that what runs is what was looked at.
@@ -52,15 +52,15 @@ def split(name: str) -> tuple[str, str, str]:
 
 
 def is_ours(name: str) -> bool:
-    """Whether a name leads to the registry of the course."""
+    """Whether an image's name is one in the registry of the course."""
     return name.startswith(f"{address()}/")
 
 
 def digest(name: str) -> str | None:
-    """The digest that a name in the registry of the course has now; an empty text when it does not know it.
+    """The current digest of a name in the registry of the course; an empty text when the registry does not have it.
 
     Returns:
-        None when the registry does not answer, or not to us.
+        None when the registry does not answer, or refuses the request.
     """
     repository, tag, known = split(name)
     if known:

@@ -1,7 +1,7 @@
-"""What a cluster that grades does not take: `allowed` finds it before anything is applied.
+"""What a cluster that grades does not accept: `allowed` finds it before anything is applied.
 
-The list of kinds, volumes and sources is closed: what is not known is refused, with the reason. Used by `manifests` as
-the rule "allowed", and by `clusters` before it applies.
+The lists of kinds, volumes and sources are closed: what is not in them is refused, with the reason. It is the rule
+"allowed" of `policies`, and `hardening` requires it before anything is applied.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _HINTS = {
 
 
 def allowed(resources: Sequence[Resource], *, placed: bool = False) -> list[Finding]:
-    """What the grader's cluster would not take.
+    """What the grader's cluster would not accept.
 
     Args:
         resources: the objects.

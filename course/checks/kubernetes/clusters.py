@@ -38,11 +38,11 @@ def deploy(
     timeout: float = 5.0,
     start: float = 60.0,
 ) -> Deployed:
-    """Shipped manifests on the cluster; they are applied when it is first asked.
+    """Shipped manifests on the cluster; they are applied at the first request.
 
     Args:
-        app: what :func:`manifests.manifests` or :func:`manifests.kustomized` gives.
-        service: the name of the Service that is asked; may be left out when there is only one.
+        app: what :func:`manifests.manifests` or :func:`manifests.kustomized` returned.
+        service: the name of the Service that gets the requests; may be left out when there is only one.
         images: name of an image in the manifests (the last part of its repository, with a tag or without) → the image
             that is run: a name that the nodes can pull, or what :func:`images.build` gives.
         timeout: how long each answer may take, in seconds.
@@ -52,7 +52,7 @@ def deploy(
 
 
 class Deployed(Service):
-    """An application on the cluster; see :func:`deploy`. It is asked with the methods of `services.Service`.
+    """An application on the cluster; see :func:`deploy`. It has the methods of `services.Service`.
 
     Attributes:
         manifests: those that were applied last.
@@ -162,7 +162,7 @@ class Deployed(Service):
         return ""
 
     def events(self) -> list[str]:
-        """What the cluster noted about it, oldest first: "Warning BackOff Pod late-flights: …"."""
+        """The cluster's events about it, oldest first: "Warning BackOff Pod late-flights: …"."""
         driver = self._reached()
         with not_graded_on_trouble():
             return driver.events()

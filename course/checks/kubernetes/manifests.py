@@ -20,7 +20,7 @@ MAX_BYTES = reading.MAX_DOCUMENT_BYTES  # of all files together
 
 
 def manifests(*names: str, endpoints: Mapping[str, Sequence[str]] | None = None) -> Manifests:
-    """Shipped manifests; they are read when something of them is asked for.
+    """Shipped manifests; they are read when they are first needed.
 
     Args:
         names: files, or folders whose files that end in .yaml, .yml or .json are taken; by default the folder k8s.
@@ -31,14 +31,14 @@ def manifests(*names: str, endpoints: Mapping[str, Sequence[str]] | None = None)
 
 
 def kustomized(name: str = "overlays/production", *, endpoints: Mapping[str, Sequence[str]] | None = None) -> Manifests:
-    """What `kubectl kustomize` makes of a shipped folder; it is built when something of it is asked for.
+    """What `kubectl kustomize` makes of a shipped folder; it is built when it is first needed.
 
     Args:
         name: the folder with a kustomization.yaml. It may use folders beside and above it, within the shipped files.
         endpoints: as for :func:`manifests`.
 
-    Raises (when asked for something):
-        NotGradedHere: there is no kubectl.
+    Raises (when it is built):
+        NotGradedHere: there is no kubectl, or it is too old.
         Unmet: it cannot be built; the message says why.
     """
 
@@ -72,7 +72,7 @@ class Manifests:
     """Objects of Kubernetes as they are shipped; see :func:`manifests`.
 
     Attributes:
-        name: what they are called in messages.
+        name: their name in messages.
         placed: whether they may name a namespace, as what Kustomize makes does.
     """
 
