@@ -76,6 +76,7 @@ DOCKERFILE = """
     EXPOSE 8000
     CMD ["python", "-B", "-u", "/srv/server.py"]
 """
+# like those of tests/unit/test_manifests.py, but of values that a real cluster reaches in seconds
 MANIFESTS = """
     apiVersion: apps/v1
     kind: Deployment
