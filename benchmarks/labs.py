@@ -85,7 +85,7 @@ def prepare(root: Path, lab: str) -> submission.Work:
     submissions.submit(root, root / "solutions" / lab, lab=lab, student="solution")
     release.register(root, [lab])
     settings = release.configuration(root).CourseDirectory
-    with database.Ledger(settings.db_url, settings.course_id) as book, book.transaction() as connection:
+    with database.Gradebook(settings.db_url, settings.course_id) as book, book.transaction() as connection:
         cells = assignment.load(connection, root / "solutions" / lab)
     files = outcomes.handed_in(root / "classroom" / "submitted" / "solution" / lab).files
     return submission.Work("solution", files, cells)

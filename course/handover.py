@@ -6,14 +6,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.metadata
 import os
 import re
 import stat
-import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +18,8 @@ import numpy as np
 import pandas as pd
 
 from course import flights
+from course.base import atomic, untrusted
+from course.base.errors import UserError
 from course.checks.core.processes import Stopped, Worker, remove
 from course.checks.http import contracts
 from course.checks.model import probability_metrics
@@ -36,11 +35,11 @@ PASSED_OVER = (".", "_", "test_", "conftest.")
 _PREDICTOR = "course.sandboxed.predictor"
 
 
-class HandoverError(Exception):
+class HandoverError(UserError):
     """There is nothing to start from; the message says what to mend."""
 
 
-class NotUsable(Exception):
+class NotUsable(UserError):
     """What a student shipped cannot be built upon; the message says why, as half a sentence."""
 
 
@@ -121,7 +120,7 @@ def receive(lab: Path | None = None) -> Start:
     lab = (lab or Path.cwd()).resolve()
     handover = rule(lab.name)
     target = lab / FOLDER
-    with _fresh(target) as fresh:
+    with atomic.replacing_folder(target, concurrent=True) as fresh:
         try:
             _take_own(lab, fresh, handover)
             own, why = True, f"This lab starts from your own work of lab {handover.before[:2]}: it opens and predicts."
@@ -282,22 +281,6 @@ def rule(name: str) -> Handover:
     return HANDOVERS[name]
 
 
-@contextlib.contextmanager
-def _fresh(target: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `target` when the block ends well."""
-    fresh = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    old = fresh.with_name(f"{fresh.name}.old")
-    fresh.mkdir()
-    try:
-        yield fresh
-        if os.path.lexists(target):
-            os.replace(target, old)
-        os.replace(fresh, target)
-    finally:
-        remove(fresh)
-        remove(old)
-
-
 class _Budget:
     """How much more may be copied."""
 
@@ -312,19 +295,22 @@ class _Budget:
 
 
 def _copy(source: Path, target: Path, budget: _Budget) -> None:
-    kind = source.lstat().st_mode
-    if stat.S_ISDIR(kind):
+    if stat.S_ISDIR(source.lstat().st_mode):
         target.mkdir()
         for inner in sorted(source.iterdir()):
             if inner.name not in ("__pycache__", ".ipynb_checkpoints"):
                 _copy(inner, target / inner.name, budget)
         return
-    if not stat.S_ISREG(kind):
-        raise NotUsable(f"holds something else than ordinary files ({source.name})")
-    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        budget.spend(os.fstat(descriptor).st_size)
-        target.write_bytes(file.read(MAX_BYTES))
+    try:
+        data = untrusted.read_file(source, MAX_BYTES)
+    except untrusted.FileRefused as refused:
+        if refused.reason is untrusted.Reason.NOT_ORDINARY:
+            raise NotUsable(f"holds something else than ordinary files ({source.name})") from None
+        if refused.reason is untrusted.Reason.TOO_LARGE:
+            budget.spend(refused.size)
+        raise NotUsable(f"cannot be read ({source.name}: {refused})") from None
+    budget.spend(len(data))
+    target.write_bytes(data)
 
 
 def _ask(worker: Worker, problem: str, do: str, **details) -> object:

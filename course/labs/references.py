@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from course import handover
+from course.base.names import find
 from course.labs import notebooks, release, running, source
 
 
@@ -21,7 +22,7 @@ def make(root: Path, labs: list[str] | None = None) -> list[Path]:
         The folders written.
 
     Raises:
-        ReleaseError: there is no such lab.
+        UnknownName: there is no such lab.
         HandoverError: it starts from no other.
         RunError: a solution does not run to its end.
         NotUsable: what came out is not what the lab takes; the one that was there stays.
@@ -72,11 +73,6 @@ def _take_out_marks(folder: Path) -> None:
 
 def _chosen(root: Path, labs: list[str] | None) -> list[str]:
     if labs:
-        return [_name(root, lab) for lab in labs]
+        known = {*handover.HANDOVERS, *(lab.name for lab in source.labs(root))}  # it may have no notebooks yet
+        return [find(lab, map(Path, sorted(known))).name for lab in labs]
     return [lab.name for lab in release.choose(root, None) if lab.name in handover.HANDOVERS]
-
-
-def _name(root: Path, lab: str) -> str:
-    """The lab's folder by name or number; it may have no notebooks yet."""
-    match = [name for name in handover.HANDOVERS if lab.rstrip("/").endswith(name) or name.split("_")[0] == lab]
-    return match[0] if match else release.choose(root, [lab])[0].name

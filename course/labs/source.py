@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from course.base.names import LAB
 from course.checks.core.loading import FOLDER
 from course.labs import notebooks
 
@@ -16,7 +17,6 @@ SOLUTION = ("BEGIN SOLUTION", "END SOLUTION")
 HIDDEN = ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS")
 MARK_SCHEME = ("BEGIN MARK SCHEME", "END MARK SCHEME")
 REGIONS = (SOLUTION, HIDDEN, MARK_SCHEME)
-LAB = re.compile(r"\d\d_[a-z0-9_]+")
 GENERATED = (
     ".ipynb_checkpoints",
     "__pycache__",

@@ -67,7 +67,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """What came of one check; the fields are those of the JSON."""
 
     name: str
@@ -470,7 +470,7 @@ def cluster() -> str:
     return f"{ready} of {len(nodes)} nodes ready"
 
 
-def examine(subject: Check, *, timeout: float | None = None) -> Finding:
+def examine(subject: Check, *, timeout: float | None = None) -> Diagnosis:
     """Run one check in a process of its own.
 
     Args:
@@ -502,7 +502,7 @@ def examine(subject: Check, *, timeout: float | None = None) -> Finding:
             )
     outcome = "fail" if answer["fix"] else "pass"
     seconds = round(time.perf_counter() - began, 2)
-    return Finding(subject.name, subject.title, subject.required, outcome, answer["detail"], answer["fix"], seconds)
+    return Diagnosis(subject.name, subject.title, subject.required, outcome, answer["detail"], answer["fix"], seconds)
 
 
 def _crashed(code: int, last: str, subject: Check) -> dict[str, str]:
@@ -522,7 +522,7 @@ def _answer(name: str) -> dict[str, str | None]:
         return {"detail": f"{type(error).__name__}: {first}".rstrip(": "), "fix": subject.fix}
 
 
-def examine_all(subjects: Sequence[Check] | None = None) -> Iterator[Finding]:
+def examine_all(subjects: Sequence[Check] | None = None) -> Iterator[Diagnosis]:
     """Run the checks, two at a time, and give the findings in their order as they come.
 
     Args:
@@ -532,14 +532,14 @@ def examine_all(subjects: Sequence[Check] | None = None) -> Iterator[Finding]:
         yield from pool.map(examine, subjects if subjects is not None else list(CHECKS.values()))
 
 
-def to_json(findings: Sequence[Finding]) -> str:
+def to_json(findings: Sequence[Diagnosis]) -> str:
     """The findings as the module's docstring describes, one JSON object."""
     ok = all(finding.passed for finding in findings if finding.required)
     head = {"format": FORMAT, "ok": ok, "python": platform.python_version(), "platform": platform.platform()}
     return dumps(head | {"checks": [asdict(finding) for finding in findings]}, indent=2)
 
 
-def to_text(finding: Finding) -> str:
+def to_text(finding: Diagnosis) -> str:
     """One finding as a person reads it: a mark, what was tried, what came of it, and the fix below."""
     mark = "✓" if finding.passed else "✗" if finding.required else "–"
     line = f"{mark} {finding.title}: {finding.detail}"
@@ -550,7 +550,7 @@ def to_text(finding: Finding) -> str:
     )
 
 
-def summary(findings: Sequence[Finding]) -> str:
+def summary(findings: Sequence[Diagnosis]) -> str:
     """The last line: whether the machine is ready."""
     failed = [finding for finding in findings if not finding.passed]
     required = sum(finding.required for finding in failed)

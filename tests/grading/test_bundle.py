@@ -19,19 +19,18 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def full_root(course_root):
+def full_root(released_root):
     """The very small course with the real package and files beside it."""
-    shutil.copytree(REPOSITORY / "course", course_root / "course", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(REPOSITORY / "course", released_root / "course", ignore=shutil.ignore_patterns("__pycache__"))
     for name in bundle.FILES:
         if (REPOSITORY / name).exists():
-            (course_root / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(REPOSITORY / name, course_root / name)
-    (course_root / "classroom").mkdir()
-    (course_root / "classroom" / "gradebook.db").write_text("grades")
-    (course_root / "tests").mkdir()
-    (course_root / "tests" / "test_x.py").write_text("secret")
-    release.release(course_root)
-    return course_root
+            (released_root / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(REPOSITORY / name, released_root / name)
+    (released_root / "classroom").mkdir()
+    (released_root / "classroom" / "gradebook.db").write_text("grades")
+    (released_root / "tests").mkdir()
+    (released_root / "tests" / "test_x.py").write_text("secret")
+    return released_root
 
 
 def test_it_holds_labs_package_and_environment_only(full_root):

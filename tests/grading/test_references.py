@@ -9,7 +9,8 @@ import nbformat
 import pytest
 
 from course import handover
-from course.labs import notebooks, references, release
+from course.base.names import UnknownName
+from course.labs import notebooks, references
 
 REFERENCE = Path(__file__).resolve().parents[2] / "solutions" / "02_serialisation" / handover.REFERENCE
 
@@ -51,7 +52,7 @@ def test_solutions_that_ship_nothing_usable_leave_the_old_reference(root):
 
 
 def test_a_lab_that_is_not_there_or_starts_from_nothing_is_told(root):
-    with pytest.raises(release.ReleaseError, match="there is no lab '07'"):
+    with pytest.raises(UnknownName, match="there is no lab '07'"):
         references.make(root, ["07"])
     with pytest.raises(handover.HandoverError, match="starts from no other lab"):
         references.make(root, ["01"])

@@ -25,6 +25,7 @@ from jupyter_client.provisioning import KernelProvisionerFactory
 from nbformat import NotebookNode
 
 from course import handover
+from course.base.threads import ONE_THREAD
 from course.checks.core.loading import FOLDER
 from course.grading.pipeline.execute import trusted_examiner
 from course.grading.sandbox import policy, zygote
@@ -261,7 +262,7 @@ def _quick_kernels(_zygote: zygote.Zygote | None, monkeypatch: pytest.MonkeyPatc
     so it is made to forget before other tests start kernels.
     """
     KernelProvisionerFactory.clear_instance()
-    for key, value in runner.SINGLE_THREADED.items():
+    for key, value in ONE_THREAD.items():
         monkeypatch.setenv(key, value)
     monkeypatch.delenv("COURSE_SHIPPED", raising=False)
     monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")

@@ -20,7 +20,7 @@ def test_a_small_course_is_walked_and_shown(tmp_path):
     done = CliRunner().invoke(main, ["--root", str(TINY), "walk", "--to", str(tmp_path / "way")])
     assert done.exit_code == 0, done.output
     shown = (tmp_path / "way" / end_to_end.PAGE).read_text()
-    for stage in end_to_end.walk(TINY, tmp_path / "again"):
+    for stage in end_to_end.run(TINY, tmp_path / "again"):
         assert stage.title in shown
         assert stage.title in done.output
         assert stage.score == stage.worth

@@ -112,16 +112,16 @@ def test_figures_are_the_same_bytes_each_time(pages, tmp_path):
 
 def test_links_to_pages_stay_files_come_along_and_the_rest_becomes_text(pages, tmp_path):
     text = (
-        "[labs](../labs/index.md#the-map) [code](../course/flights.py) [folder](../course/checks) "
+        "[labs](../labs/index.md#the-map) [code](../course/shipping.py) [folder](../course/checks) "
         "[solution](../solutions/index.md) [gone](gone.md) [out](https://www.python.org) [here](#here)"
     )
     mended = pages.mend_links(text, REPOSITORY / "docs" / "architecture.md", tmp_path)
 
     assert mended == (
-        "[labs](../labs/index.md#the-map) [code](../course/flights.py) folder solution gone "
+        "[labs](../labs/index.md#the-map) [code](../course/shipping.py) folder solution gone "
         "[out](https://www.python.org) [here](#here)"
     )
-    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")] == [Path("course/flights.py")]
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")] == [Path("course/shipping.py")]
 
 
 @pytest.mark.parametrize("path", READINGS, ids=lambda path: path.stem)

@@ -168,8 +168,7 @@ def _vocabulary() -> str:
     """A hash of the code that grade cells use, which is a part of the tests."""
     top = Path(course.__file__).parent
     found = hashlib.sha256()
-    for path in sorted(
-        [*(top / "checks").rglob("*.py"), *(top / "sandboxed").rglob("*.py"), top / "flights.py", top / "shipping.py"]
-    ):
+    rooms = ("base", "flights", "sandboxed", "checks")
+    for path in [*(path for room in rooms for path in sorted((top / room).rglob("*.py"))), top / "shipping.py"]:
         found.update(path.name.encode() + path.read_bytes())
     return found.hexdigest()

@@ -24,12 +24,13 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from course.base import timestamps
 from course.checks.core import processes
 from course.grading.pipeline import restore
 from course.grading.pipeline.assignment import Key, SourceNotebook
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import policy, zygote
-from course.student import status
+from course.student import saved_notebooks
 
 MAX_TEXT = 20_000  # characters kept of what a result says
 ENDED = ("CellTimeoutError", "CellNotRun", "KeyboardInterrupt")  # errors of cells that were stopped, not of their own
@@ -159,7 +160,7 @@ def fingerprint(files: dict[str, bytes]) -> str:
     """A hash of what was handed in; the time at which it came does not matter."""
     found = sha256()
     for name in sorted(files):
-        if name != "timestamp.txt":
+        if name != timestamps.FILE:
             found.update(f"\n{name}\n{len(files[name])}\n".encode() + files[name])
     return found.hexdigest()
 
@@ -250,7 +251,7 @@ def _stopped(notebook: NotebookNode) -> Iterator[str]:
     """
     heading = ""
     for cell in notebook.cells:
-        *_, heading = heading, *status.headings([cell])
+        *_, heading = heading, *saved_notebooks.headings([cell])
         if not cell.metadata.get("nbgrader", {}).get("solution"):
             continue
         for output in cell.get("outputs", []):

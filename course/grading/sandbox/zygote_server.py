@@ -39,7 +39,8 @@ WARM = (
     # what lab 02 takes a second to import, in kernels and in workers. Not the client of Kubernetes, which lab 05
     # imports: it reads KUBECONFIG when it is imported, and here there is none.
     "skops.io",
-    *("course.flights", "course.shipping", "course.figures", "course.checks", "course.sandboxed.worker"),
+    *("course.flights", "course.shipping", "course.student.submit_magic", "course.figures", "course.checks"),
+    "course.sandboxed.worker",
     *("course.checks.core.serving", "course.grading.sandbox.entry_points", "course.grading.sandbox.launcher"),
 )
 _MAX_DESCRIPTORS = 16

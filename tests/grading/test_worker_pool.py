@@ -54,7 +54,7 @@ def marks(tmp_path, monkeypatch):
 
 
 def run(works, workers=2):
-    with worker_pool.Crew(workers, grade=grade, warm=False) as them:
+    with worker_pool.WorkerPool(workers, grade=grade, warm=False) as them:
         return {one.student: outcome for one, outcome in them.outcomes(works)}
 
 
@@ -118,7 +118,7 @@ def test_the_outcomes_come_while_others_are_still_to_be_read(marks):
             read.append(number)
             yield work(f"s{number}")
 
-    with worker_pool.Crew(2, grade=grade, warm=False) as them:
+    with worker_pool.WorkerPool(2, grade=grade, warm=False) as them:
         next(iter(them.outcomes(source())))
         assert len(read) <= 4  # memory does not grow with the class
 
@@ -134,30 +134,28 @@ def runs(pid):
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     script = """
 import os, time
-from course.grading import crew, key
+from course.grading.pipeline import assignment, worker_pool
 from course.grading.pipeline.submission import Work
 def grade(work):
     print(os.getpid(), flush=True)
-    time.sleep(100)
-with crew.Crew(2, grade=grade, warm=False) as them:
-    list(them.outcomes([Work("a", {}, key.Key("l", ())), Work("b", {}, key.Key("l", ()))]))
+    time.sleep(1000)
+with worker_pool.WorkerPool(2, grade=grade, warm=False) as them:
+    list(them.outcomes([Work("a", {}, assignment.Key("l", ())), Work("b", {}, assignment.Key("l", ()))]))
 """
     parent = subprocess.Popen([sys.executable, "-W", "ignore", "-c", script], stdout=subprocess.PIPE, text=True)
     workers = [int(parent.stdout.readline()) for _ in range(2)]
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 20
-    while any(map(runs, workers)) and time.monotonic() < deadline:
+    while any(map(runs, workers)):  # what does not end reaches the time limit of this test, before it ends by itself
         time.sleep(0.05)
-    assert not any(map(runs, workers))
 
 
 def test_a_cluster_that_is_not_there_is_named():
     before = tempfile.gettempdir()
     with (
-        pytest.raises(worker_pool.CrewError, match=r"dask\.distributed|no Dask scheduler"),
-        worker_pool.Crew(cluster="tcp://127.0.0.1:1"),
+        pytest.raises(worker_pool.WorkerPoolError, match=r"dask\.distributed|no Dask scheduler"),
+        worker_pool.WorkerPool(cluster="tcp://127.0.0.1:1"),
     ):
         pass
     assert tempfile.gettempdir() == before

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from course.grading.gradebook import database
-from course.grading.gradebook.database import Ledger
+from course.grading.gradebook.database import Gradebook
 from course.grading.pipeline import assignment, outcomes
 from course.grading.pipeline.submission import Answer, Cell, Notebook, Outcome
 from course.labs import release
@@ -75,7 +75,7 @@ def book_root(request, class_root):
 
 def open_book(root):
     config = release.configuration(root).CourseDirectory
-    return Ledger(config.db_url, config.course_id)
+    return Gradebook(config.db_url, config.course_id)
 
 
 def outcome(student, score=30.0, *, seen="x", trouble=""):
@@ -101,7 +101,7 @@ def record(root, *made, at=None):
         with book.transaction() as connection:
             cells = assignment.load(connection, root / "solutions" / LAB)
         book.record([(one, at) for one in made], cells, config)
-        return book.standing(LAB), book.comments(LAB), book.recorded(LAB)
+        return book.scores(LAB), book.comments(LAB), book.recorded(LAB)
 
 
 def rows(root, statement):
@@ -174,8 +174,8 @@ def test_the_engines_own_trouble_does_not_make_people_look_at_their_marks_again(
 
 def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path):
     pytest.importorskip("psycopg")
-    with pytest.raises(database.LedgerError, match=r"grader:\*\*\*@") as caught:
-        Ledger(f"postgresql+psycopg://grader:secret@/postgres?host={tmp_path}", "late-flights")
+    with pytest.raises(database.GradebookError, match=r"grader:\*\*\*@") as caught:
+        Gradebook(f"postgresql+psycopg://grader:secret@/postgres?host={tmp_path}", "late-flights")
     assert "secret" not in str(caught.value)
     assert "cannot be used" in str(caught.value)
 
