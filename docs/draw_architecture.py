@@ -1,4 +1,4 @@
-"""Draws docs/rooms.svg and docs/submission.svg, the pictures of docs/architecture.md: `python docs/draw_architecture.py`.
+"""Draws docs/rooms.svg and docs/submission.svg for docs/architecture.md: `python docs/draw_architecture.py`.
 
 The rooms, their order and their purposes are read from pyproject.toml and from the packages themselves.
 """
@@ -104,9 +104,8 @@ def _rooms(rows: list[list[str]]) -> Iterator[str]:
                 yield text(x + 150, y + 22, f"for: {AUDIENCES.get(name, '')}", f'font-size="13" fill="{GREY}"')
                 packages = ", ".join(inner(name))
                 yield text(x + 400, y + 22, packages, f'font-size="13" fill="{BLUE}"')
-            lines = textwrap.wrap(purpose(name), max(20, int(width / 7.3)))[:2]
-            for line, words in enumerate(lines):
-                yield text(x + 12, y + 44 + 18 * line, words, 'font-size="13"')
+            for line, words in enumerate(textwrap.wrap(purpose(name), int(width / 6.6))):
+                yield text(x + 12, y + 40 + 15 * line, words, 'font-size="12"')
         if number + 1 < len(rows):
             yield f'<path d="M{WIDTH - 16} {y + 20}V{y + ROW + GAP + 10}" stroke="{BLUE}" marker-end="url(#head)"/>'
 

@@ -47,9 +47,9 @@ def released_root(released_template: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def one_worker() -> Iterator[worker_pool.Crew]:
+def one_worker() -> Iterator[worker_pool.WorkerPool]:
     """One worker, warm, that grades for all tests of a module: a zygote takes seconds to start."""
-    with worker_pool.Crew(1) as workers:
+    with worker_pool.WorkerPool(1) as workers:
         yield workers
 
 
