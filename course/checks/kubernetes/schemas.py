@@ -129,31 +129,35 @@ def _say(one: Resource, error: ValidationError) -> Finding:
             break
         error = deeper[0]
     path, place = tuple(error.absolute_path), show(tuple(error.absolute_path)) or "the object"
+    # the types of the library allow that nothing is set, which an error that was reported never has
+    instance: Any = error.instance
+    rule: Any = error.validator_value
+    schema: Any = error.schema
     if error.validator == "additionalProperties":
-        properties = list(error.schema.get("properties") or {})
-        extra = [key for key in error.instance if key not in properties]
+        properties = list(schema.get("properties") or {})
+        extra = [key for key in instance if key not in properties]
         key = str(extra[0])[:60] if extra else "?"
         near = difflib.get_close_matches(key, properties, 1, 0.7)
         hint = f"is it `{near[0]}`?" if near else "is it indented as it should be, or does it belong elsewhere?"
         return one.finding((*path, key), f"{place} has no field `{key}`", hint)
     if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
+        missing = [name for name in rule if name not in instance]
         return one.finding(path, f"{place} lacks `{', '.join(missing)}`")
     if error.validator in ("type", "oneOf", "anyOf"):
         wanted = _wanted(error)
-        got = _TYPES.get(_type(error.instance), "something else").partition(",")[0]
-        quotes = "put it between quotes" if wanted == "text" and not isinstance(error.instance, dict | list) else None
+        got = _TYPES.get(_type(instance), "something else").partition(",")[0]
+        quotes = "put it between quotes" if wanted == "text" and not isinstance(instance, dict | list) else None
         return one.finding(path, f"{place} is {got}, and must be {wanted}", quotes)
     if error.validator == "enum":
-        shown = ", ".join(map(str, error.validator_value))
-        return one.finding(path, f"{place} is {str(error.instance)[:60]!r}, and must be one of {shown[:200]}")
+        shown = ", ".join(map(str, rule))
+        return one.finding(path, f"{place} is {str(instance)[:60]!r}, and must be one of {shown[:200]}")
     return one.finding(path, f"{place}: {error.message[:200]}")
 
 
 def _wanted(error: ValidationError) -> str:
-    kinds = error.validator_value
+    kinds: Any = error.validator_value
     if error.validator != "type":
-        kinds = [kind for part in error.validator_value for kind in _list(part.get("type"))]
+        kinds = [kind for part in kinds for kind in _list(part.get("type"))]
     return " or ".join(dict.fromkeys(_TYPES.get(kind, kind) for kind in _list(kinds) if kind != "null"))
 
 
