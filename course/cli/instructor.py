@@ -149,8 +149,10 @@ def grade(
     if container.wanted(unsafe=unsafe, cluster=bool(cluster)):
         sys.exit(_grade_in_container(root, lab, students, again, workers, json))
     from course.grading.pipeline.worker_pool import WorkerPool
+    from course.labs import description
 
-    with WorkerPool(workers, cluster) as pool:  # it gets ready while the rest is imported
+    modules = description.warm_modules(root)
+    with WorkerPool(workers, cluster, modules=modules) as pool:  # it gets ready while the rest is imported
         from course.grading.pipeline import classroom
         from course.grading.pipeline.execute import Settings
         from course.grading.reports import grades_csv

@@ -27,10 +27,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def judge(work):
     """Scores that depend on what was handed in and on the tests, and on nothing else."""
-    outcome = Outcome(work.student, LAB, submission.fingerprint(work.files), work.key.fingerprint)
-    for source in work.key.notebooks:
+    outcome = Outcome(work.student, LAB, submission.fingerprint(work.files), work.assignment.fingerprint)
+    for source in work.assignment.notebooks:
         text = work.files.get(f"{source.name}.ipynb", b"")
-        seen = submission._hash(text, work.key.fingerprint)
+        seen = submission._hash(text, work.assignment.fingerprint)
         book = Notebook(source.name, executed='{"cells": []}')
         for cell in source.graded():
             by_hand = cell.task or cell.solution

@@ -16,7 +16,7 @@ from course.grading.pipeline import assignment, submission, worker_pool
 from course.grading.pipeline.submission import Outcome, Work
 from course.grading.sandbox import policy, zygote
 
-KEY = assignment.Key("01_tiny", ())
+KEY = assignment.Assignment("01_tiny", ())
 MARKS = "COURSE_TEST_MARKS"
 
 
@@ -140,7 +140,7 @@ def grade(work):
     print(os.getpid(), flush=True)
     time.sleep(1000)
 with worker_pool.WorkerPool(2, grade=grade, warm=False) as them:
-    list(them.outcomes([Work("a", {}, assignment.Key("l", ())), Work("b", {}, assignment.Key("l", ()))]))
+    list(them.outcomes([Work("a", {}, assignment.Assignment("l", ())), Work("b", {}, assignment.Assignment("l", ()))]))
 """
     parent = subprocess.Popen([sys.executable, "-W", "ignore", "-c", script], stdout=subprocess.PIPE, text=True)
     workers = [int(parent.stdout.readline()) for _ in range(2)]

@@ -133,14 +133,28 @@ LABS = _labs()
 CHAPTERS = [Chapter(lab, path) for lab in LABS for path in lab.notebooks]
 KEPT = [Kept(lab, path) for lab in LABS for path in sorted(lab.submissions.glob("*/*.yaml"))]
 COSTLY = {kept for kept in KEPT if kept.case["costly"]}
-SAMPLE = set({(kept.path.parent, kept.chapter): kept for kept in reversed(KEPT) if kept not in COSTLY}.values())
+
+
+def _sample() -> set[Kept]:
+    """Of each question the first wrong submission that loses points there, of each notebook the first right one."""
+    seen: set[str] = set()
+    chosen = set()
+    for kept in KEPT:
+        shows = set(kept.case["grades"]) if kept.path.parent.name == "wrong" else {str(kept.chapter)}
+        if kept not in COSTLY and shows - seen:
+            seen |= shows
+            chosen.add(kept)
+    return chosen
+
+
+SAMPLE = _sample()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test its labs, chapters, graded cells or kept submissions.
 
     A test that runs notebooks of a lab that needs an engine or a cluster carries that mark. Of the kept submissions
-    that run, all are `exhaustive` but the first wrong and the first right one of each notebook that is not `costly`.
+    that run, all are `exhaustive` but those of the sample, which has one for each question and each notebook.
     """
     runs = bool(RUN & set(metafunc.fixturenames))
 
@@ -247,7 +261,7 @@ def _zygote() -> Iterator[zygote.Zygote | None]:
     if policy.why_not() is not None:
         yield None
         return
-    with zygote.Zygote() as made:
+    with zygote.Zygote(description.warm_modules(REPOSITORY)) as made:
         yield made
 
 

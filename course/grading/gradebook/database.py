@@ -20,7 +20,7 @@ from nbgrader.preprocessors import AssignLatePenalties
 from traitlets.config import Config
 
 from course.base.errors import UserError
-from course.grading.pipeline.assignment import Key
+from course.grading.pipeline.assignment import Assignment
 from course.grading.pipeline.submission import Outcome
 
 PATIENCE = 60.0  # seconds to wait for a gradebook that another program writes
@@ -123,7 +123,7 @@ class Gradebook:
             query = sa.select(_recorded.c.student, _recorded.c.outcome).where(_recorded.c.lab == lab)
             return dict(connection.execute(query).all())
 
-    def record(self, outcomes: list[tuple[Outcome, dt.datetime | None]], key: Key, config: Config) -> None:
+    def record(self, outcomes: list[tuple[Outcome, dt.datetime | None]], key: Assignment, config: Config) -> None:
         """Write outcomes, each with the time at which the work was handed in. Writing again changes nothing.
 
         What a person entered (scores, comments, extra credit) stays; where it judged something that has changed since,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import course
-from course.labs import notebooks, source
+from course.labs import description, notebooks, source
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -65,7 +65,7 @@ class SourceNotebook:
 
 
 @dataclass(frozen=True)
-class Key:
+class Assignment:
     """All that a worker needs to grade submissions for a lab.
 
     Attributes:
@@ -73,12 +73,14 @@ class Key:
         notebooks: in the order in which they are run.
         given: files of the lab that students got; they replace what was handed in.
         questions: the modules of the lab's questions with their hidden checks, by path.
+        warm: modules that a zygote imports for the lab.
     """
 
     lab: str
     notebooks: tuple[SourceNotebook, ...]
     given: dict[str, bytes] = field(default_factory=dict)
     questions: dict[str, bytes] = field(default_factory=dict)
+    warm: tuple[str, ...] = ()
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -104,7 +106,7 @@ def of_sources(folder: Path) -> str:
     return found.hexdigest()
 
 
-def load(connection: Connection, folder: Path) -> Key:
+def load(connection: Connection, folder: Path) -> Assignment:
     """Read a lab's key from the gradebook, and its given files from its source folder.
 
     Args:
@@ -118,7 +120,8 @@ def load(connection: Connection, folder: Path) -> Key:
         order = [notebooks.grade_id(cell) for cell in original.cells if notebooks.grade_id(cell) in rows]
         kernelspec = dict(original.metadata.get("kernelspec", {}))
         found.append(SourceNotebook(path.stem, kernelspec, tuple(rows[name] for name in order)))
-    return Key(folder.name, tuple(found), given(folder), questions(folder))
+    warm = tuple(description.read(folder).warm) if (folder / description.FILE).is_file() else ()
+    return Assignment(folder.name, tuple(found), given(folder), questions(folder), warm)
 
 
 def given(folder: Path) -> dict[str, bytes]:

@@ -19,7 +19,7 @@ from course.base.errors import UserError
 from course.grading.gradebook import database
 from course.grading.gradebook.database import Gradebook
 from course.grading.pipeline import assignment, outcomes, submission
-from course.grading.pipeline.assignment import Key
+from course.grading.pipeline.assignment import Assignment
 from course.grading.pipeline.execute import Settings
 from course.grading.pipeline.submission import Outcome, Work
 from course.grading.pipeline.worker_pool import WorkerPool
@@ -140,7 +140,7 @@ def _students(root: Path, lab: str, only: tuple[str, ...]) -> list[str]:
     return [student for student in there if not only or student in only]
 
 
-def _register(root: Path, folder: Path, book: Gradebook) -> Key:
+def _register(root: Path, folder: Path, book: Gradebook) -> Assignment:
     """Tell the gradebook of the lab's cells where they are new or have changed, and read them."""
     now = assignment.of_sources(folder)
     if book.source_of(folder.name) != now:
@@ -152,7 +152,7 @@ def _register(root: Path, folder: Path, book: Gradebook) -> Key:
 
 def _to_do(
     root: Path,
-    cells: Key,
+    cells: Assignment,
     store: outcomes.Store,
     recorder: _Recorder,
     who: list[str],
@@ -180,7 +180,7 @@ def _to_do(
     return works
 
 
-def _load(root: Path, cells: Key, student: str, options: Options) -> Work:
+def _load(root: Path, cells: Assignment, student: str, options: Options) -> Work:
     handed = outcomes.handed_in(_place(root, student, cells.lab))
     longest = len(cells.notebooks) * (options.settings.notebook_s + 900) * 2
     return Work(student, handed.files, cells, options.settings, int(longest), handed.notes)
@@ -202,7 +202,7 @@ def _time(files: dict[str, bytes]) -> dt.datetime | None:
 class _Recorder:
     """Writes outcomes to the gradebook, several at a time."""
 
-    def __init__(self, book: Gradebook, cells: Key, config) -> None:
+    def __init__(self, book: Gradebook, cells: Assignment, config) -> None:
         self.book, self._cells, self._config = book, cells, config
         self._waiting: list[tuple[Outcome, dt.datetime | None]] = []
 

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from typing import Any
 
@@ -41,6 +41,7 @@ class WorkerPool:
         cluster: the address of a Dask scheduler, such as tcp://host:8786; by default processes of this machine.
         grade: what a worker does.
         warm: keep a zygote for the workers of this machine.
+        modules: what the zygote imports besides what every notebook needs.
 
     Raises:
         WorkerPoolError: there is no cluster at that address, or dask.distributed is not installed.
@@ -52,8 +53,10 @@ class WorkerPool:
         cluster: str | None = None,
         grade: Callable[[Work], Outcome] = submission.grade,
         warm: bool = True,
+        modules: Sequence[str] = (),
     ) -> None:
         self.warm = warm
+        self.modules = modules
         self.grade = grade
         self.cluster = cluster
         self.width = workers or processors() + 1
@@ -70,7 +73,7 @@ class WorkerPool:
                 self._client = _client(self.cluster)
                 self.width = max(1, sum(self._client.nthreads().values()))
             elif self.warm:
-                self._zygote = zygote.Zygote(wait=False)  # it gets warm while there is other work
+                self._zygote = zygote.Zygote(self.modules, wait=False)  # it gets warm while there is other work
             self._scratch = begun.pop_all()  # whatever fails above, the folder goes at once
         return self
 

@@ -39,10 +39,11 @@ class Zygote:
     """A zygote that this process started; close it at the end. Its `path` is what others need to use it.
 
     Args:
+        modules: what it imports besides what every notebook needs; see `warm` in a lab's lab.yaml.
         wait: return only when it is ready; else :meth:`wait_until_ready` must be called before it is used.
     """
 
-    def __init__(self, *, wait: bool = True) -> None:
+    def __init__(self, modules: Sequence[str] = (), *, wait: bool = True) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="course-zygote-"))
         self.path = str(self.folder / "socket")
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -50,6 +51,7 @@ class Zygote:
         env = policy.environment(env | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"})
         ready, done = os.pipe()
         command = [sys.executable, "-P", "-B", "-m", "course.grading.sandbox.zygote_server", self.path, str(done)]
+        command += modules
         self._process = subprocess.Popen(
             command, env=env, cwd=self.folder, pass_fds=(done,), stdin=subprocess.DEVNULL, start_new_session=True
         )
