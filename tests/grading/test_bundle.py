@@ -26,7 +26,7 @@ def full_root(released_root):
         if (REPOSITORY / name).exists():
             (released_root / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(REPOSITORY / name, released_root / name)
-    (released_root / "classroom").mkdir()
+    (released_root / "classroom").mkdir(exist_ok=True)
     (released_root / "classroom" / "gradebook.db").write_text("grades")
     (released_root / "tests").mkdir()
     (released_root / "tests" / "test_x.py").write_text("secret")
