@@ -119,6 +119,7 @@ def release(root: Path, labs: list[str] | None = None, *, check: bool = False) -
         The files that changed, or would.
 
     Raises:
+        ReleaseError: there is no `solutions/`, as in the students' zip.
         UnknownName: there is no such lab.
         ReleaseError: there is no solutions/, a lab that was named is a draft, or notebooks have problems, all named.
         DescriptionError: its lab.yaml is not as it should be.
@@ -154,8 +155,11 @@ def choose(root: Path, names: list[str] | None) -> list[Path]:
     """The folders of labs in `solutions/`, by name or by number; all by default.
 
     Raises:
+        ReleaseError: there is no `solutions/`, as in the students' zip.
         UnknownName: there is no such lab.
     """
+    if not (root / "solutions").is_dir():
+        raise ReleaseError(f"this is a command for instructors: it needs solutions/, which {root} has not")
     known = source.labs(root)
     if not names:
         return known

@@ -6,10 +6,10 @@ import signal
 import time
 
 import pytest
+from docker.errors import NotFound
 
 from course.checks.core.expectations import CheckFailed, Unmet
-from course.checks.docker import engines
-from course.checks.docker.containers import Limits
+from course.checks.docker.containers import ContainerLimits
 from course.checks.http.exchanges import post
 
 FLIGHT = {"text": "x" * 200}
@@ -219,14 +219,14 @@ def test_who_ends_while_it_is_asked_fails_the_check_and_not_the_grader(start):
 
 def test_memory_above_the_limit_ends_it(start):
     app = "from server import *\nanswers['/eat'] = lambda: len(bytearray(b'x') * (300 << 20))\nserve()"
-    container = start(app, limits=Limits(memory_mb=100))
+    container = start(app, limits=ContainerLimits(memory_mb=100))
     with pytest.raises(CheckFailed, match=r"used more memory than it may|SIGKILL"):
         container.get("/eat")
 
 
 def test_a_fork_bomb_at_the_start_harms_nobody(start):
     bomb = "import os, time\nwhile True:\n try: os.fork()\n except OSError: time.sleep(0.05)\n"
-    container = start(bomb, start=4, limits=Limits(processes=40, processors=0.3, memory_mb=256))
+    container = start(bomb, start=4, limits=ContainerLimits(processes=40, processors=0.3, memory_mb=256))
     failure = not_started(container)
     assert "no answer on port 8000" in failure.reason or "ended at once" in failure.reason
     assert start().get("/health").status == 200
@@ -326,9 +326,9 @@ def test_what_was_started_is_removed(start, api):
     container.start()
     name, network = container.id, container.network
     container.close()
-    with pytest.raises(engines.NotFound):
+    with pytest.raises(NotFound):
         api.inspect_container(name)
-    with pytest.raises(engines.NotFound):
+    with pytest.raises(NotFound):
         api.inspect_network(network)
 
 

@@ -39,7 +39,7 @@ def test_it_holds_labs_package_and_environment_only(full_root):
     assert {"course/labs/01_tiny/01_answer.ipynb", "course/course/shipping.py", "course/Makefile"} <= set(names)
     tops = {name.split("/")[1] for name in names}
     assert tops <= {*bundle.FOLDERS, *(name.split("/")[0] for name in bundle.FILES)}
-    assert not [name for name in names if name.endswith((".db", ".pyc")) or "shipped" in name or "release.py" in name]
+    assert not [name for name in names if name.endswith((".db", ".pyc")) or "shipped" in name]
 
 
 def test_it_holds_no_line_of_a_solution_hidden_test_or_mark_scheme(full_root):
