@@ -121,9 +121,11 @@ def release(root: Path, labs: list[str] | None = None, *, check: bool = False) -
     Raises:
         ReleaseError: there is no `solutions/`, as in the students' zip.
         UnknownName: there is no such lab.
-        ReleaseError: one that was named is a draft, or its notebooks have problems, all of which are named.
+        ReleaseError: there is no solutions/, a lab that was named is a draft, or notebooks have problems, all named.
         DescriptionError: its lab.yaml is not as it should be.
     """
+    if not (root / "solutions").is_dir():  # else all of labs/ would have no source, and would be removed
+        raise ReleaseError(f"releasing is for instructors, who have the folder solutions/; there is none in {root}")
     chosen = choose(root, labs)
     drafts = [lab for lab in chosen if description.is_draft(lab)]
     if labs and drafts:
