@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from course.base import mime
 from course.base.blanks import NO_ANSWER
 from course.student import handing_in, receipts, saved_notebooks
 
-MIME = "application/vnd.course.result+json"
 WORTH = re.compile(r"\.check\(\s*(?:points\s*=\s*)?(\d+(?:\.\d+)?)")  # of the checks of a question
 
 
@@ -200,5 +200,5 @@ def _question(cell: dict[str, Any], marks: dict[str, Any], source: str, heading:
 
 def _record(output: Any) -> dict[str, Any] | None:
     data = output.get("data") if isinstance(output, dict) else None
-    record = data.get(MIME) if isinstance(data, dict) else None
+    record = data.get(mime.RESULT) if isinstance(data, dict) else None
     return record if isinstance(record, dict) else None

@@ -12,7 +12,9 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-MIME = "application/vnd.course.result+json"
+from course.base import mime
+
+MIME = mime.RESULT
 VERSION = 1
 SIGNS = {"pass": "✓", "fail": "✗", "skip": "–", "error": "!", "ungraded": "?"}
 WORDS = {"pass": "passed", "fail": "failed", "skip": "not run", "error": "check broke", "ungraded": "not graded here"}
