@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import re
 import urllib.parse
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from course.labs import description
+from course.labs import description, source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 READINGS = sorted((REPOSITORY / "site" / "readings").glob("*.md"))
@@ -196,6 +197,17 @@ def test_every_notebook_of_the_labs_is_there_and_no_solution(built, built_site):
     assert not (built_site / "solutions").exists()
     for path in (path for path in built if path.parent.parent.name == "labs"):
         assert "### BEGIN SOLUTION" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_no_hidden_check_is_in_the_site(built_site):
+    text = "".join(path.read_text("utf-8", "replace") for path in built_site.rglob("*.html"))
+    shown = html.unescape(re.sub(r"<[^>]+>", "", text))
+    for question in REPOSITORY.glob("solutions/*/checks/*.py"):
+        hidden, given = source.regions(question.read_text(encoding="utf-8"), (source.HIDDEN,))
+        secret = {line.strip() for line in hidden if len(line.strip()) >= 40} - {line.strip() for line in given}
+        assert [line for line in secret if line in shown] == [], question.stem
 
 
 @pytest.mark.slow
