@@ -28,11 +28,11 @@ def rates(shipped: Project, table: str, *options: str) -> dict[str, float]:
         hint = "run the command on a file of your own, as the cell above does"
         fail(f"{' '.join(call)} ended with exit status {done.returncode}", actual=tail(whole.output), hint=hint)
     try:
-        printed = json.loads(done.output)
+        printed: dict[str, float] = json.loads(done.output)
     except ValueError:
         hint = "print one JSON object; what you say while working goes to logging"
-        printed = tail(done.output) or "nothing"
-        fail("standard output is not JSON", expected='{"EWR": 0.5, …', actual=printed, hint=hint)
+        output = tail(done.output) or "nothing"
+        fail("standard output is not JSON", expected='{"EWR": 0.5, …', actual=output, hint=hint)
     expect(printed, "the JSON").is_instance(dict)
     return printed
 

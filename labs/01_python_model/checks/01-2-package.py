@@ -1,5 +1,7 @@
 """Does the project build and install as a package, and do its two functions do what they promise?"""
 
+from typing import Any
+
 from course.checks import Project, Question, expect, fail, fixture, project
 
 question = Question("A package that installs", points=8)
@@ -22,17 +24,17 @@ def shipped() -> Project:
     return project("late-flights.bundle")
 
 
-def calendar(shipped: Project, *times: str) -> dict[str, list]:
+def calendar(shipped: Project, *times: str) -> dict[str, list[Any]]:
     """The columns of what add_calendar() returns for flights planned at these times."""
     code = f"made = add_calendar(plan(*{times!r}))\nanswer = dict(made) if isinstance(made, pd.DataFrame) else None"
-    made = shipped.evaluate(FLIGHTS + code)
+    made: dict[str, list[Any]] | None = shipped.evaluate(FLIGHTS + code)
     if made is None:
         fail("add_calendar() does not return a DataFrame", hint="a function gives its result with return")
     expect(made, "the table").contains("day_of_week", "minute_of_day", "month")
     return made
 
 
-def late(shipped: Project, arguments: str) -> list:
+def late(shipped: Project, arguments: str) -> list[bool | None]:
     """What is_late() returns: True, False or None a flight."""
     code = f"made = is_late({arguments})\nanswer = None if made is None else list(made)"
     made = shipped.evaluate(FLIGHTS + code)

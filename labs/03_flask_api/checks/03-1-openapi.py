@@ -13,7 +13,7 @@ OFFERED = {"/health": "get", "/ready": "get", "/model": "get", "/openapi.json": 
 @fixture
 def description() -> dict[str, Any]:
     """What describe() returns for the artifact's schema."""
-    returned = module("openapi.py").describe(Artifact("artifact").json("schema.json"))
+    returned: dict[str, Any] = module("openapi.py").describe(Artifact("artifact").json("schema.json"))
     expect(returned, "what describe() returns").is_instance(dict)
     return returned
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from course.checks import Question, Service, Unmet, expect, fail, text
 from course.checks.core import processes
-from course.checks.http.services import get, post, service
+from course.checks.http.exchanges import get, post
+from course.checks.http.services import service
 
 probe = """
 import json, os, time

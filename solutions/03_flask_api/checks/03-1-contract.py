@@ -29,7 +29,8 @@ def flight(good: list[dict[str, Any]]) -> dict[str, Any]:
 
 def schema() -> dict[str, Any]:
     """The schema that the artifact promises."""
-    return Artifact("artifact").json("schema.json")
+    schema: dict[str, Any] = Artifact("artifact").json("schema.json")
+    return schema
 
 
 def problems_of(contract: Module, document: Any) -> list[str]:

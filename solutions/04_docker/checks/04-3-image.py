@@ -30,7 +30,8 @@ def made(image: Context) -> Image:
 @fixture
 def trained() -> dict[str, Any]:
     """The versions with which the model was trained."""
-    return Artifact("image/artifact").json("versions.json")
+    versions: dict[str, Any] = Artifact("image/artifact").json("versions.json")
+    return versions
 
 
 @question.check(points=2)

@@ -13,13 +13,13 @@ question = Question("Two overlays", points=7)
 
 @fixture
 def staging() -> Manifests:
-    """What is built of the shipped overlay."""
+    """What is built of the shipped overlay for trials."""
     return kustomized("kustomize/overlays/staging")
 
 
 @fixture
 def production() -> Manifests:
-    """What is built of the shipped overlay."""
+    """What is built of the shipped overlay for real use."""
     return kustomized("kustomize/overlays/production")
 
 
