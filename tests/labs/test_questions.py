@@ -223,7 +223,7 @@ from flask import Blueprint, render_template
 
 
 def create_page(ask, choices, metrics):
-    page = Blueprint("page", __name__)
+    page = Blueprint("page", __name__, template_folder="templates")
     page.get("/")(lambda: render_template("ask.html"))
     return page
 """
