@@ -1,8 +1,7 @@
 """Is the application set from the environment alone, and does it log each request to standard output?"""
 
-import time
-
 from course.checks import Question, Service, Unmet, expect, fail, service
+from course.checks.http.logs import lines_about
 
 question = Question("The application", points=6)
 FIRST = {"EWR": "9E 3932", "JFK": "AA 45", "LGA": "AA 2379"}
@@ -28,14 +27,8 @@ def expect_board(api: Service, title: str, origin: str) -> None:
 
 
 def expect_line(api: Service, path: str, status: int) -> None:
-    """The log tells of one request, by method, path and status; a line may take a moment to come through."""
-    deadline = time.monotonic() + 5
-    lines: list[str] = []
-    logged = False
-    while not logged and time.monotonic() < deadline:
-        lines = [line for line in api.logs.splitlines() if path in line]
-        logged = any("GET" in line and str(status) in line for line in lines)
-        time.sleep(0.05)
+    """The log tells of one request, by method, path and status."""
+    logged, lines = lines_about(api, path, "GET", str(status))
     if not logged:
         fail(
             f"the output of the service does not tell of GET {path}",

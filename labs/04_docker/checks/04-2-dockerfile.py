@@ -1,13 +1,13 @@
 """Does the Dockerfile make an image that builds quickly, runs without root and serves the board?"""
 
 import contextlib
-import time
 from collections.abc import Iterator
 
 from course.checks import Question, expect, fail, fixture
 from course.checks.docker.containers import Container, run
 from course.checks.docker.contexts import Context, context, matching
 from course.checks.docker.images import build
+from course.checks.http.logs import lines_about
 
 question = Question("The image", points=11)
 FIRST = {"EWR": "9E 3932", "JFK": "AA 45"}
@@ -112,13 +112,7 @@ def its_log_is_collected(board: Container) -> None:
     board.get("/departures").expect_status(200)
     board.get("/arrivals").expect_status(404)
     for path, status in {"/departures": "200", "/arrivals": "404"}.items():
-        deadline = time.monotonic() + 5  # a line may take a moment to come through
-        lines: list[str] = []
-        logged = False
-        while not logged and time.monotonic() < deadline:
-            lines = [line for line in board.logs.splitlines() if path in line]
-            logged = any(status in line for line in lines)
-            time.sleep(0.05)
+        logged, lines = lines_about(board, path, status)
         if not logged:
             fail(
                 f"the log does not tell of GET {path}",
