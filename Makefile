@@ -39,15 +39,19 @@ test: env ## run the tests, on every core; of many slow ones alike some, or all 
 	@[ -d tests ] || { echo "The tests are in the course's repository; the students' zip has none."; exit 1; }
 	@"$(BIN)/python" -m pytest -n auto --dist worksteal --durations=10 $(ARGS)
 
-lint: env ## check format, style and spelling
+lint: env ## check format, style, spelling, types, and which room imports which
 	"$(BIN)/ruff" format --check
 	"$(BIN)/ruff" check
 	"$(BIN)/codespell"
+	"$(BIN)/lint-imports" --no-cache
+	"$(BIN)/mypy"
+	"$(BIN)/mypy" --scripts-are-modules solutions/*/checks
 
 lock: env ## solve pyproject.toml again, into requirements.lock (ARGS=--upgrade takes newer versions)
 	@sh env_setup/make_lock.sh "$(BIN)" $(ARGS)
 
-release: env ## write labs/ from solutions/
+release: env ## write labs/ and the tables of labs from solutions/
+	@"$(BIN)/course" describe
 	@"$(BIN)/course" release $(LAB) $(ARGS)
 
 reference: env ## make what later labs start from, by the solutions before them: make reference LAB=...
@@ -91,5 +95,5 @@ export: env ## write the grades as CSV
 	@"$(BIN)/course" export $(ARGS)
 
 clean: ## remove what was built; the environment, shipped work and grades stay
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -11,7 +11,7 @@ from pathlib import Path
 from nbgrader.preprocessors import ClearOutput
 from nbgrader.validator import Validator
 
-from course.student.validate import ValidateApart
+from course.student.validate import ExecuteForValidation
 
 ROOT = Path(__file__).resolve().parent
 CLASSROOM = ROOT / "classroom"
@@ -24,7 +24,7 @@ c = get_config()  # noqa: F821, a name that traitlets gives
 # -- for everyone: `nbgrader validate` and the Validate button ---------------------------------------------------------
 
 Validator.preprocessors.tag(config=True)  # nbgrader has this list, but does not let it be set
-c.Validator.preprocessors = [ClearOutput, ValidateApart]
+c.Validator.preprocessors = [ClearOutput, ExecuteForValidation]
 c.Validator.failed_warning = "{num_failed} QUESTION(S) DO NOT PASS YET. What follows says which checks, and why.\n"
 
 # -- for instructors ---------------------------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ if (ROOT / "solutions").is_dir():
     from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, IgnorePattern, LimitOutput
 
     from course.grading.gradebook.save_results import SaveResults
-    from course.grading.gradebook.stock_commands import ExecuteApart, RestoreCells
+    from course.grading.gradebook.stock_commands import ExecuteInSandbox, RestoreCells
     from course.labs.release import PREPROCESSORS
 
     CLASSROOM.mkdir(exist_ok=True)  # SQLite makes its file, not the folder
@@ -64,7 +64,7 @@ if (ROOT / "solutions").is_dir():
 
     c.Autograde.sanitize_preprocessors = [ClearOutput, RestoreCells, CheckCellMetadata]
     c.Autograde.autograde_preprocessors = [
-        ExecuteApart,
+        ExecuteInSandbox,
         IgnorePattern,
         ClearMetadataPreprocessor,
         LimitOutput,

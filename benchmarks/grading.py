@@ -137,7 +137,7 @@ def make_course(root: Path, count: int, *, stock: bool = False) -> None:
         from course.grading.pipeline import assignment
 
         config = release.configuration(root).CourseDirectory
-        with database.Ledger(config.db_url, config.course_id) as book:
+        with database.Gradebook(config.db_url, config.course_id) as book:
             book.set_source(LAB, assignment.of_sources(root / "solutions" / LAB))
     shutil.copytree(root / "classroom", root / "fresh")
 

@@ -36,7 +36,7 @@ from course.grading.intake import submissions
 from course.grading.pipeline import assignment, outcomes, submission
 from course.grading.pipeline.scratch import scratch
 from course.grading.sandbox import entry_points, launcher, policy, zygote, zygote_server
-from course.labs import notebooks, release, source
+from course.labs import description, notebooks, release, source
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MOST_S = 0.5  # a notebook may cost so much more than its cells
@@ -79,13 +79,15 @@ def forget_group() -> None:
 
 def prepare(root: Path, lab: str) -> submission.Work:
     """A submission that is the lab's solution, ready to be graded."""
-    shutil.copytree(REPOSITORY / "solutions" / lab, root / "solutions" / lab)
+    left_out = shutil.ignore_patterns(*source.GENERATED)
+    # with the others, for a lab may start from one of them
+    shutil.copytree(REPOSITORY / "solutions", root / "solutions", ignore=left_out, dirs_exist_ok=True)
     if not (root / "nbgrader_config.py").exists():
         shutil.copyfile(REPOSITORY / "nbgrader_config.py", root / "nbgrader_config.py")
     submissions.submit(root, root / "solutions" / lab, lab=lab, student="solution")
     release.register(root, [lab])
     settings = release.configuration(root).CourseDirectory
-    with database.Ledger(settings.db_url, settings.course_id) as book, book.transaction() as connection:
+    with database.Gradebook(settings.db_url, settings.course_id) as book, book.transaction() as connection:
         cells = assignment.load(connection, root / "solutions" / lab)
     files = outcomes.handed_in(root / "classroom" / "submitted" / "solution" / lab).files
     return submission.Work("solution", files, cells)
@@ -95,8 +97,8 @@ def prepare(root: Path, lab: str) -> submission.Work:
 def workplace(work: submission.Work) -> Iterator[Path]:
     """A folder with what was handed in, what the lab gives, and its questions with all checks."""
     with tempfile.TemporaryDirectory(prefix="course-work-") as top:
-        folder = Path(top, work.key.lab)
-        submission.lay_out(folder, {**work.files, **work.key.given, **work.key.questions})
+        folder = Path(top, work.assignment.lab)
+        submission.lay_out(folder, {**work.files, **work.assignment.given, **work.assignment.questions})
         yield folder
 
 
@@ -106,7 +108,7 @@ def graded(
     """Grade notebook after notebook; yield each with its processor seconds and what became of it."""
     with workplace(work) as folder:
         clock = submission._Clock({})
-        for book in work.key.notebooks:
+        for book in work.assignment.notebooks:
             before = count()
             with mock.patch.dict(os.environ, {zygote.ENVIRONMENT: warm.path}):
                 done = submission._grade_notebook(work, book, folder, clock)
@@ -117,7 +119,7 @@ def graded(
 def bare(work: submission.Work, count: Callable[[], float]) -> Iterator[tuple[str, float]]:
     """Run the cells of notebook after notebook, each notebook in one fork; yield the processor seconds."""
     with workplace(work) as folder:
-        for book in work.key.notebooks:
+        for book in work.assignment.notebooks:
             path = folder / f"{book.name}.ipynb"
             cells = [cell for cell in notebooks.read(path).cells if cell.cell_type == "code"]
             before = count()
@@ -172,18 +174,18 @@ def measure(root: Path, work: submission.Work, rounds: int, count: Callable[[], 
         verdict = "" if ours - theirs <= MOST_S else "  MISSED"
         met = met and not verdict
         numbers = f"{ours:.2f} | {theirs:.2f} | {ours - theirs:+.2f} | {min(extra):+.2f} to {max(extra):+.2f}"
-        print(f"| {work.key.lab}/{name} | {numbers} |{verdict}{lost[name]}", flush=True)
+        print(f"| {work.assignment.lab}/{name} | {numbers} |{verdict}{lost[name]}", flush=True)
     began = time.perf_counter()
-    command = [sys.executable, "-m", "course.cli", "--root", str(root), "grade", work.key.lab, "--json"]
+    command = [sys.executable, "-m", "course.cli", "--root", str(root), "grade", work.assignment.lab, "--json"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         gauge = Gauge(process.pid)
         gauge.start()
         process.wait()
         took = time.perf_counter() - began
         gauge.stop()
-    line = f"{work.key.lab}: course grade, all notebooks, in {took:.1f} s, at most {gauge.highest_gib:.2f} GiB"
-    if work.key.lab in TARGETS:
-        seconds, gib = TARGETS[work.key.lab]
+    line = f"{work.assignment.lab}: course grade, all notebooks, in {took:.1f} s, at most {gauge.highest_gib:.2f} GiB"
+    if work.assignment.lab in TARGETS:
+        seconds, gib = TARGETS[work.assignment.lab]
         line += f" (targets {seconds:g} s and {gib:g} GiB)"
         met = met and took <= seconds and gauge.highest_gib <= gib
     print(line, flush=True)
@@ -207,11 +209,12 @@ def main() -> None:
         for name in zygote_server.WARM:
             importlib.import_module(name)
         os.environ.pop(flights.PUBLIC_TABLES, None)
-        with zygote.Zygote() as uncounted:  # what checks start is forked from here
+        modules = description.warm_modules(REPOSITORY)
+        with zygote.Zygote(modules) as uncounted:  # what checks start is forked from here
             what, count = processor_seconds()
             os.environ[zygote.ENVIRONMENT] = uncounted.path
             submission.execute = functools.partial(submission.execute, grader_env={zygote.ENVIRONMENT: uncounted.path})
-            with zygote.Zygote() as warm:
+            with zygote.Zygote(modules) as warm:
                 for _ in graded(works[0], count, warm):  # what is imported when it is first used belongs to neither
                     break
                 print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; processor seconds of {what}")

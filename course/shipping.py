@@ -15,12 +15,9 @@ import math
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
 import traceback
-import uuid
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,18 +25,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from course.student import handing_in
+from course.base import atomic
+from course.base.blanks import STUB
+from course.base.errors import UserError
 
 ANSWERS = "answers.json"
 MAX_ANSWERS_BYTES = 2**20
+SUBMIT_MAGIC = "course.student.submit_magic"  # %submit, known here by its name alone
 
 
-class ShippingError(Exception):
+class ShippingError(UserError):
     """Something could not be shipped; the message says what to do."""
 
-    def _render_traceback_(self) -> list[str]:
-        """IPython shows this instead of a traceback."""
-        return [f"Not shipped: {self}"]
+    heading = "Not shipped"
 
 
 def folder() -> Path:
@@ -74,16 +72,7 @@ def _write(top: Path, name: str, content: str | bytes) -> Path:
         raise ShippingError(
             f"{name!r} needs a folder where there is a file; move that file or choose another name."
         ) from None
-    data = content.encode() if isinstance(content, str) else content
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    atomic.write(path, content.encode() if isinstance(content, str) else content, concurrent=True, mode=0o644)
     return path
 
 
@@ -223,25 +212,10 @@ def artifact(name: str) -> Iterator[Path]:
     target = _below(folder(), f"{name}/_").parent
     if target == folder():
         raise ShippingError(f"an artifact has a folder of its own, such as 'model'; got {name!r}.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    fresh.mkdir()
-    try:
+    with atomic.replacing_folder(target, concurrent=True) as fresh:
         yield fresh
         if not any(fresh.iterdir()):
             raise ShippingError(f"the folder for {name!r} is still empty; write its files inside the with block.")
-        old = target.with_name(f".{target.name}.old.{uuid.uuid4().hex[:8]}")
-        if target.exists():
-            os.replace(target, old)
-        try:
-            os.replace(fresh, target)
-        except OSError:
-            os.replace(old, target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-        old.unlink(missing_ok=True)  # it was a file
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def ship_repository(path: str) -> None:
@@ -259,13 +233,8 @@ def ship_repository(path: str) -> None:
     if _git(tree, "rev-parse", "--verify", "--quiet", "HEAD", check=False).returncode:
         raise ShippingError(f"{path} has no commit yet; git add what belongs to the project, then git commit.")
     target = _below(folder(), f"{tree.name}.bundle")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    try:
+    with atomic.replacing(target, concurrent=True) as fresh:
         _git(tree, "bundle", "create", "--quiet", str(fresh), "HEAD", "--branches")
-        os.replace(fresh, target)
-    finally:
-        fresh.unlink(missing_ok=True)
     count = _git(tree, "rev-list", "--count", "HEAD").stdout.strip()
     print(f"shipped {target.name}: {count} commit{'s' * (count != '1')}")
     left = _git(tree, "status", "--porcelain").stdout.splitlines()
@@ -288,7 +257,7 @@ def load_ipython_extension(shell) -> None:
     """Give a notebook `%%ship`, `%%draft` and `%submit`, and let it import shipped modules (after all others)."""
     shell.register_magic_function(lambda line, cell: _ship_magic(shell, line, cell), "cell", "ship")
     shell.register_magic_function(_draft_magic, "cell", "draft")
-    shell.register_magic_function(lambda line: _submit_magic(shell), "line", "submit")
+    shell.extension_manager.load_extension(SUBMIT_MAGIC)
     shell.set_custom_exc((NotImplementedError,), _not_solved_yet)
     shell.events.register("post_run_cell", _keeper_of_answers(shell))
     place = str(folder())
@@ -324,8 +293,8 @@ def _ship_magic(shell, line: str, cell: str) -> None:
     path, name, run = ship_cell(line, cell)
     if path.suffix != ".py":
         print(f"shipped {name}")
-        if handing_in.STUB in cell:
-            print(f"Not solved yet: it still holds {handing_in.STUB}.")
+        if STUB in cell:
+            print(f"Not solved yet: it still holds {STUB}.")
         return
     _forget(path)
     if run:
@@ -385,21 +354,6 @@ def _draft_magic(line: str, cell: str) -> None:
         )
     _write(Path.cwd(), words[0], _for_make(words[0], cell))
     print(f"wrote {words[0]}")
-
-
-def _submit_magic(shell) -> None:
-    """%submit: hand in this lab as it is saved, as a zip with a receipt."""
-    if os.environ.get(handing_in.REHEARSAL):
-        print("nothing is handed in while a notebook is validated")
-        return
-    before = [text for text in shell.history_manager.input_hist_raw if text.strip() and "%submit" not in text]
-    saved = [handing_in.source(cell) for path in Path.cwd().glob("*.ipynb") for cell in handing_in.cells(path)]
-    if before and before[-1].strip() not in map(str.strip, saved):
-        print(
-            "look at this: the cell that you ran last is not in a saved notebook; save the notebook (Ctrl+S), and run "
-            "%submit again"
-        )
-    print(handing_in.hand_in(Path.cwd()))
 
 
 def _not_solved_yet(shell, kind, error, trace, tb_offset=None) -> list[str]:

@@ -1,87 +1,116 @@
-"""Draws docs/map.svg, the picture in README.md: `python docs/draw_map.py`. Needs the standard library only."""
+"""Draws docs/map.svg, the picture in README.md, from what each lab says of itself. Used by `course describe`.
+
+Up to five labs stand in one row above a bar; up to ten in two, with the bar between them, and the way turns back below.
+"""
 
 from __future__ import annotations
 
+import itertools
+import textwrap
+from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
-LABS = (
-    ("01", "A model", "worth shipping", ("a package, tests,", "a model and its", "metrics")),
-    ("02", "Serialised,", "to be trusted", ("ONNX and skops,", "schema, card,", "a store")),
-    ("03", "A service", "that answers", ("an API, logs,", "tests, a page", "for people")),
-    ("04", "An image that", "runs anywhere", ("an image: small,", "pinned, without", "root")),
-    ("05", "On Kubernetes,", "and up", ("manifests,", "an update that", "loses nothing")),
-)
-WIDTH, HEIGHT = 960, 350
-BOX, GAP, LEFT, TOP = 160, 25, 30, 62
-TITLE = "Five labs, one product"
-DESCRIPTION = (
-    "Five boxes from left to right, joined by arrows: a model worth shipping, its serialised form, a service, "
-    "an image, Kubernetes. Each box says what the lab ships. Under each an arrow leads down to a bar that stands "
-    "for grading: checks look at what was shipped, and at nothing else."
-)
+from course.labs.description import Description
+
+ROW = 5
+BOX, HIGH, GAP, LEFT, TOP = 160, 178, 25, 30, 62
+BAR, SPACE = 56, 30  # the bar's height, and what an arrow to it takes
+TITLE = "From a model in a notebook to a model that serves"
+BELOW = "a bar that stands for grading: checks look at what was shipped, and at nothing else."
 
 
-def text(x: float, y: float, words: str, style: str = "") -> str:
+def words(labs: Sequence[Description]) -> str:
+    """What the picture shows, in words."""
+    each = "; ".join(f"lab {lab.number} ships {lab.ships}" for lab in labs)
+    return f"The labs as boxes joined by arrows: {each}. Each box points to {BELOW}"
+
+
+def text(x: float, y: float, line: str, style: str = "") -> str:
     """A line of text, centred."""
-    return f'<text x="{x:g}" y="{y:g}" {style}>{escape(words)}</text>'
+    return f'<text x="{x:g}" y="{y:g}" {style}>{escape(line)}</text>'
 
 
-def arrow(x1: float, y1: float, x2: float, y2: float) -> str:
-    """An arrow from one point to another."""
-    return f'<path d="M{x1:g} {y1:g}L{x2:g} {y2:g}" stroke="#1d4f86" stroke-width="2" marker-end="url(#head)"/>'
+def arrow(*points: tuple[float, float]) -> str:
+    """An arrow through points."""
+    path = "L".join(f"{x:g} {y:g}" for x, y in points)
+    return f'<path d="M{path}" fill="none" stroke="#1d4f86" stroke-width="2" marker-end="url(#head)"/>'
 
 
-def lab(number: int) -> list[str]:
-    """One lab: its box, its name, what it ships, and the arrows that leave it."""
-    name, first, second, ships = LABS[number]
-    x = LEFT + number * (BOX + GAP)
-    middle = x + BOX / 2
-    lines = [
-        f'<rect x="{x}" y="{TOP}" width="{BOX}" height="178" rx="8" fill="#fff" stroke="#1d4f86" stroke-width="2"/>',
-        f'<path d="M{x} {TOP + 78}h{BOX}" stroke="#1d4f86"/>',
-        text(middle, TOP + 22, f"lab {name}", 'font-size="13" fill="#555"'),
-        text(middle, TOP + 44, first, 'font-size="16" font-weight="bold"'),
-        text(middle, TOP + 64, second, 'font-size="16" font-weight="bold"'),
-        text(middle, TOP + 100, "you ship", 'font-size="13" fill="#555"'),
-        *(text(middle, TOP + 122 + 20 * line, words, 'font-size="15"') for line, words in enumerate(ships)),
-        arrow(middle, TOP + 178, middle, TOP + 206),
-    ]
-    if number + 1 < len(LABS):
-        lines.append(arrow(x + BOX, TOP + 40, x + BOX + GAP - 3, TOP + 40))
+def lines_of(words: str, width: int, most: int, what: str) -> list[str]:
+    """Words as lines that fit into a box.
+
+    Raises:
+        ValueError: they are too many.
+    """
+    lines = textwrap.wrap(words, width)
+    if len(lines) > most or any(len(line) > width for line in lines):
+        raise ValueError(f"{what}: expected at most {most} lines of {width} characters; got {' / '.join(lines)}")
     return lines
 
 
-def draw() -> str:
-    """The whole picture."""
-    head = '<path d="M0 0L10 5L0 10z" fill="#1d4f86"/>'
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+def box(lab: Description, x: float, y: float) -> list[str]:
+    """One lab: its box, its name and what it ships."""
+    middle = x + BOX / 2
+    name = lines_of(lab.short, 16, 2, f"{lab.name}/lab.yaml, short")
+    ships = lines_of(lab.ships, 18, 3, f"{lab.name}/lab.yaml, ships")
+    return [
+        f'<rect x="{x}" y="{y}" width="{BOX}" height="{HIGH}" rx="8" fill="#fff" stroke="#1d4f86" stroke-width="2"/>',
+        f'<path d="M{x} {y + 78}h{BOX}" stroke="#1d4f86"/>',
+        text(middle, y + 22, f"lab {lab.number}", 'font-size="13" fill="#555"'),
+        *(text(middle, y + 44 + 20 * n, line, 'font-size="16" font-weight="bold"') for n, line in enumerate(name)),
+        text(middle, y + 100, "you ship", 'font-size="13" fill="#555"'),
+        *(text(middle, y + 122 + 20 * n, line, 'font-size="15"') for n, line in enumerate(ships)),
+    ]
+
+
+def draw(labs: Sequence[Description]) -> str:
+    """The whole picture, as SVG.
+
+    Raises:
+        ValueError: there are too many labs, or what a lab says of itself does not fit into its box.
+    """
+    if not 0 < len(labs) <= 2 * ROW:
+        raise ValueError(f"the picture has room for 1 to {2 * ROW} labs; there are {len(labs)}")
+    wide = 2 * LEFT + ROW * BOX + (ROW - 1) * GAP
+    bar = TOP + HIGH + SPACE
+    second = bar + BAR + SPACE
+    high = second + HIGH + LEFT if len(labs) > ROW else bar + BAR + 24
+    places = []
+    for number, lab in enumerate(labs):
+        column = number if number < ROW else 2 * ROW - 1 - number
+        places.append((lab, LEFT + column * (BOX + GAP), TOP if number < ROW else second))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" role="img" '
         'aria-labelledby="title description" font-family="system-ui, sans-serif" text-anchor="middle" fill="#1b1b1b">',
         f'<title id="title">{escape(TITLE)}</title>',
-        f'<desc id="description">{escape(DESCRIPTION)}</desc>',
-        f'<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
-        f'orient="auto">{head}</marker></defs>',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#f5f8fb"/>',
-        text(WIDTH / 2, 36, "Will this flight be late? From the question to a service that stays up", 'font-size="20"'),
+        f'<desc id="description">{escape(words(labs))}</desc>',
+        '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
+        'orient="auto"><path d="M0 0L10 5L0 10z" fill="#1d4f86"/></marker></defs>',
+        f'<rect width="{wide}" height="{high}" fill="#f5f8fb"/>',
+        text(wide / 2, 36, "Will this flight be late? From the question to a service that stays up", 'font-size="20"'),
     ]
-    for number in range(len(LABS)):
-        lines += lab(number)
-    lines += [
-        f'<rect x="{LEFT}" y="{TOP + 208}" width="{WIDTH - 2 * LEFT}" height="56" rx="8" fill="#1d4f86"/>',
-        text(
-            WIDTH / 2, TOP + 232, "Checks look at what was shipped, and at nothing else.", 'font-size="17" fill="#fff"'
-        ),
-        text(
-            WIDTH / 2,
-            TOP + 253,
-            "At once in your notebook; when graded, with hidden checks, in a sandbox.",
-            'font-size="14" fill="#fff"',
-        ),
+    for lab, x, y in places:
+        parts += box(lab, x, y)
+        start, end = (y + HIGH, bar - 2) if y == TOP else (y, bar + BAR + 2)
+        parts.append(arrow((x + BOX / 2, start), (x + BOX / 2, end)))
+    for (_, x, y), (_, there, below) in itertools.pairwise(places):
+        if below != y:  # around the bar
+            margin = x + BOX + LEFT / 2
+            parts.append(
+                arrow((x + BOX, y + 40), (margin, y + 40), (margin, below + 40), (there + BOX + 3, below + 40))
+            )
+        elif there > x:
+            parts.append(arrow((x + BOX, y + 40), (there - 3, y + 40)))
+        else:
+            parts.append(arrow((x, y + 40), (there + BOX + 3, y + 40)))
+    first, then = (
+        "Checks look at what was shipped, and at nothing else.",
+        "At once in your notebook; when graded, with ",
+    )
+    parts += [
+        f'<rect x="{LEFT}" y="{bar}" width="{wide - 2 * LEFT}" height="{BAR}" rx="8" fill="#1d4f86"/>',
+        text(wide / 2, bar + 24, first, 'font-size="17" fill="#fff"'),
+        text(wide / 2, bar + 45, f"{then}hidden checks, in a sandbox.", 'font-size="14" fill="#fff"'),
         "</svg>",
     ]
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    Path(__file__).with_name("map.svg").write_text(draw(), encoding="utf-8")
+    return "\n".join(parts) + "\n"

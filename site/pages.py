@@ -1,6 +1,6 @@
 """Assembles the sources of the site: what the repository already has, the readings with their figures, and slides.
 
-Imports nothing of the course but what the figures need. Used by build.py.
+Imports nothing of the course but what the figures need, and what the labs say of themselves. Used by build.py.
 
 The folder it writes has the places of the repository (labs/, docs/, env_setup/), so that links between those pages
 hold. A link to a file of the repository that is no page becomes a download; one that leads elsewhere in it becomes
@@ -24,6 +24,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from course.labs import description
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).resolve().parent
@@ -200,8 +202,10 @@ def _box(found: re.Match[str]) -> str:
 def write_indexes(pages: Path, decks: Path, names: list[str]) -> None:
     """Write the pages that hold the others together."""
     shutil.copyfile(HERE / "index.md", pages / "index.md")
-    labs = [path.relative_to(pages / "labs").with_suffix("") for path in sorted((pages / "labs").glob("*/*.ipynb"))]
-    _append(pages / "labs" / "index.md", _tree(map(str, labs)))
+    shutil.copyfile(REPOSITORY / "docs" / "map.svg", pages / "docs" / "map.svg")
+    for lab in description.of_course(REPOSITORY):
+        caption = f":hidden:\n:caption: {lab.number} {lab.title}\n"
+        _append(pages / "labs" / "index.md", _tree([f"{lab.name}/{notebook}" for notebook in lab.notebooks], caption))
     _append(pages / "env_setup" / "index.md", _tree(["hello", "cluster"]))
     guides = sorted(path.stem for path in (pages / "docs").glob("*.md"))
     (pages / "docs" / "index.md").write_text(

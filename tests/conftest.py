@@ -1,8 +1,11 @@
-"""What every ring of tests shares: one thread a process, and tests that need more than Python say so.
+"""What every ring of tests shares: its needs, its sample, and how long it took.
 
 A test marked `engine`, `cluster`, `browser`, `network`, `postgresql` or `bubblewrap` is skipped, with the reason, where
-that is not there. Where it must be there, as in CI, name it: COURSE_REQUIRE=engine turns the skip into a failure.
-A test marked `exhaustive` is left out unless --all is given: of many slow ones alike, `make test` runs some.
+that is missing. Where it must be there, as in CI, name it: COURSE_REQUIRE=engine turns the skip into a failure.
+A test marked `exhaustive` is left out unless --all is given. `sampled("parameter")` marks the cases of a slow
+parametrised test that way, except the first case of each kind: CONTRIBUTING.md has the rule.
+A test marked `timed` holds a limit in seconds, and gives the reason why nothing else would prove the same.
+After the tests comes a table of the minutes that each ring took.
 """
 
 from __future__ import annotations
@@ -15,16 +18,27 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
+if TYPE_CHECKING:
+    from course.grading.sandbox.zygote import Zygote
+
 LONG_S = 900  # a test that allows itself more seconds than this is one of the longest
+# rings that are part of another folder, by how their paths begin; every other ring is a folder of tests/
+PARTS = {"tests/grading/attacks/": "attacks", "tests/labs/test_walk.py": "walk"}
 
 # More threads than cores makes small models many times slower, and the tests already use every core.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+# Hypothesis fails an example that takes more than 0.2 s, which any does while others use the processors.
+hypothesis.settings.register_profile("course", deadline=None)
+hypothesis.settings.load_profile("course")
 # The course's own Python, git and make, never the settings of whoever runs the tests or of the make that runs them.
 for _variable in [
     name for name in os.environ if name.startswith(("MAKE", "MFLAGS", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX"))
@@ -92,19 +106,37 @@ NEEDS: dict[str, Callable[[], str | None]] = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The option --all."""
-    parser.addoption("--all", action="store_true", help="run also the tests that are marked exhaustive, as CI does")
+    """Add the option --all."""
+    parser.addoption("--all", action="store_true", help="run also the tests that are marked exhaustive")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is exhaustive, unless all is asked for, or a test by its name; begin with what may take longest.
 
-    Else one worker would be in the middle of the longest test when all others are done.
+    Otherwise one worker would be in the middle of the longest test when all others are done.
     """
+    _mark_what_is_not_in_the_sample(items)
     if not (config.getoption("--all") or config.option.keyword or any("::" in name for name in config.args)):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("exhaustive")])
         items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
     items.sort(key=_may_take_long, reverse=True)
+
+
+def _mark_what_is_not_in_the_sample(items: list[pytest.Item]) -> None:
+    """Mark as exhaustive all cases of a `sampled` test but the first, in the order of the file, of each kind."""
+    first: dict[tuple[str, object], list[int]] = {}
+    cases = []
+    for item in items:
+        if (rule := item.get_closest_marker("sampled")) is None:
+            continue
+        place = list(item.callspec.indices.values())
+        kind = item.callspec.indices[rule.args[0]] if rule.args else None
+        test = f"{item.path}::{item.originalname}"
+        first[test, kind] = min(first.get((test, kind), place), place)
+        cases.append((item, (test, kind), place))
+    for item, kind, place in cases:
+        if place != first[kind]:
+            item.add_marker(pytest.mark.exhaustive)
 
 
 def _may_take_long(item: pytest.Item) -> bool:
@@ -112,8 +144,9 @@ def _may_take_long(item: pytest.Item) -> bool:
     return allowed is not None and allowed.args[0] > LONG_S
 
 
-def pytest_configure() -> None:
-    """Refuse a COURSE_REQUIRE with a typing mistake, which would require nothing."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure the rings; refuse a COURSE_REQUIRE with a typing mistake, which would require nothing."""
+    config.pluginmanager.register(Minutes(), "course-minutes")
     unknown = _required() - NEEDS.keys()
     if unknown:
         raise pytest.UsageError(f"COURSE_REQUIRE knows {', '.join(NEEDS)}; it names {', '.join(sorted(unknown))}")
@@ -133,10 +166,54 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(reason)
 
 
+# -- the time that each ring took --------------------------------------------------------------------------------------
+
+
+class Minutes:
+    """The time that tests took, by ring; where several processes run them, in the one that reports."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.tests: dict[str, set[str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add one phase of a test: its set-up, its call or its tear-down."""
+        ring = ring_of(report.nodeid)
+        self.seconds[ring] += report.duration
+        self.tests.setdefault(ring, set()).add(report.nodeid)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table, where more than one ring ran."""
+        if len(self.seconds) < 2:
+            return
+        terminalreporter.section("minutes of workers, by ring")
+        for ring, seconds in self.seconds.most_common():
+            terminalreporter.write_line(f"{seconds / 60:7.1f}  {ring} ({len(self.tests[ring])} tests)")
+        terminalreporter.write_line(f"{self.seconds.total() / 60:7.1f}  together")
+
+
+def ring_of(nodeid: str) -> str:
+    """The ring of a test, from its id, such as tests/unit/test_files.py::test_x."""
+    for beginning, ring in PARTS.items():
+        if nodeid.startswith(beginning):
+            return ring
+    parts = PurePosixPath(nodeid.partition("::")[0]).parts
+    return parts[1] if len(parts) > 2 else "other"
+
+
 @pytest.fixture(scope="session")
 def postgresql_programs() -> Path:
     """The folder with PostgreSQL's server programs."""
     return _postgresql()
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Zygote]:
+    """A zygote for all tests of this process; it takes seconds to start."""
+    from course.grading.sandbox import zygote
+
+    with zygote.Zygote() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Walks the whole course as one student would: each lab starts from what the lab before shipped. For `course walk`.
+"""Runs the whole course as one student would: each lab starts from what the lab before shipped. For `course walk`.
 
 It runs the solutions, lab after lab, in a folder of its own that then holds every artifact, from the table of flights
 to the manifests, and writes one page that shows each of them with its checks and times.
@@ -10,16 +10,15 @@ import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
+from typing import Any
 
 from nbformat import NotebookNode
 
-from course import handover
-from course.grading.pipeline import outcomes
-from course.grading.progress import duration
-from course.grading.reports.pages import page, points, table
-from course.labs import notebooks, release, running, source
+from course.base import atomic
+from course.grading.reports import pages
+from course.grading.reports.pages import Table, points
+from course.labs import description, notebooks, release, running, source
 from course.labs.running import Graded
 
 PAGE = "index.html"
@@ -27,7 +26,7 @@ STARTS = "This lab starts from "
 
 
 @dataclass(frozen=True)
-class Artifact:
+class ShippedArtifact:
     """One thing that a notebook shipped: a file, or a folder as a whole.
 
     Attributes:
@@ -42,8 +41,8 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One notebook of the way.
+class NotebookRun:
+    """One notebook that was run.
 
     Attributes:
         lab: the lab's folder name.
@@ -60,7 +59,7 @@ class Stage:
     title: str
     seconds: float
     graded: list[Graded] = field(default_factory=list)
-    artifacts: list[Artifact] = field(default_factory=list)
+    artifacts: list[ShippedArtifact] = field(default_factory=list)
     start: str = ""
 
     @property
@@ -82,7 +81,7 @@ class Stage:
         return [cell for cell in self.by_machine if cell.judgement.score is None]
 
 
-def walk(root: Path, workplace: Path, labs: list[str] | None = None) -> Iterator[Stage]:
+def run(root: Path, workplace: Path, labs: list[str] | None = None) -> Iterator[NotebookRun]:
     """Run the solutions of all labs in order, each from what the one before shipped.
 
     Args:
@@ -113,10 +112,10 @@ def walk(root: Path, workplace: Path, labs: list[str] | None = None) -> Iterator
             new = [one for one in after if before.get(one.name) != one.digest]
             before = {one.name: one.digest for one in after}
             graded = running.judged(done, path.name)
-            yield Stage(lab.name, path, _title(notebook), seconds, graded, new, start(done))
+            yield NotebookRun(lab.name, path, _title(notebook), seconds, graded, new, start(done))
 
 
-def artifacts(shipped: Path) -> list[Artifact]:
+def artifacts(shipped: Path) -> list[ShippedArtifact]:
     """What lies in a folder of shipped files, a folder in it counted as one."""
     found = []
     for place in sorted(shipped.iterdir()) if shipped.is_dir() else []:
@@ -128,71 +127,78 @@ def artifacts(shipped: Path) -> list[Artifact]:
             data = path.read_bytes()
             size += len(data)
             digest.update(f"{path.relative_to(shipped).as_posix()}\0{len(data)}\0".encode() + data)
-        found.append(Artifact(place.name + "/" * place.is_dir(), size, digest.hexdigest()))
+        found.append(ShippedArtifact(place.name + "/" * place.is_dir(), size, digest.hexdigest()))
     return found
 
 
-def broken(stages: list[Stage]) -> list[str]:
-    """Why the way is not whole: points that were lost, and labs that did not start from the one before."""
+def broken(runs: list[NotebookRun]) -> list[str]:
+    """What is not as it should be: points that were lost, and labs that did not start from the one before."""
     found = []
-    walked = {stage.lab for stage in stages}
-    for stage in stages:
-        for cell in stage.by_machine:
+    ran = {run.lab for run in runs}
+    for run in runs:
+        for cell in run.by_machine:
             if cell.judgement.score is not None and cell.judgement.score < cell.judgement.points:
                 earned = points(cell.judgement.score, cell.judgement.points)
-                found.append(f"{stage.lab}/{stage.notebook.name}: {cell.grade_id} earned {earned}")
-        rule = handover.HANDOVERS.get(stage.lab)
-        if rule is not None and rule.before in walked and stage.start and "your own work" not in stage.start:
-            found.append(f"{stage.lab}/{stage.notebook.name}: {stage.start}")
+                found.append(f"{run.lab}/{run.notebook.name}: {cell.grade_id} earned {earned}")
+        lab = description.find(run.notebook.parent)
+        origin = lab.starts_from if lab else None
+        if origin is not None and origin.lab in ran and run.start and "your own work" not in run.start:
+            found.append(f"{run.lab}/{run.notebook.name}: {run.start}")
     return found
 
 
-def write(stages: list[Stage], workplace: Path) -> Path:
-    """Write the page about the way.
+def write(runs: list[NotebookRun], workplace: Path) -> Path:
+    """Write the page about the run.
 
     Returns:
         index.html in the workplace.
     """
-    whole = sum(stage.seconds for stage in stages)
-    score, worth = sum(stage.score for stage in stages), sum(stage.worth for stage in stages)
-    body = [
-        f"<p>{len({stage.lab for stage in stages})} labs, {len(stages)} notebooks, {points(score, worth)} by checks, "
-        f"in {escape(duration(whole))}. Answers that a person grades are not counted.</p>"
-    ]
-    body += [f'<p role="alert">{escape(text)}</p>' for text in broken(stages)]
     rows = [
         [
-            f"{stage.lab} / {stage.title}",
-            ", ".join(one.name for one in stage.artifacts),
-            points(stage.score, stage.worth),
-            len(stage.unjudged),
-            round(stage.seconds, 1),
+            f"{run.lab} / {run.title}",
+            ", ".join(artifact.name for artifact in run.artifacts),
+            points(run.score, run.worth),
+            len(run.unjudged),
+            round(run.seconds, 1),
         ]
-        for stage in stages
+        for run in runs
     ]
-    heads = ["Notebook", "Ships", "Points", "Not graded here", "Seconds"]
-    body.append(table("The way, notebook by notebook", heads, rows))
-    for stage in stages:
-        body += _section(stage, workplace)
+    text = pages.render(
+        "course_run.html.j2",
+        "The whole course, from data to cluster",
+        labs=len({run.lab for run in runs}),
+        seconds=sum(run.seconds for run in runs),
+        score=sum(run.score for run in runs),
+        worth=sum(run.worth for run in runs),
+        problems=broken(runs),
+        overview=Table("Notebook by notebook", ["Notebook", "Ships", "Points", "Not graded here", "Seconds"], rows),
+        runs=[_shown(run) for run in runs],
+    )
     path = workplace / PAGE
-    outcomes.write_whole(path, page("The whole course, from data to cluster", body).encode())
+    atomic.write(path, text)
     return path
 
 
-def _section(stage: Stage, workplace: Path) -> Iterator[str]:
-    yield f"<h2>{escape(stage.lab)}: {escape(stage.title)}</h2>"
-    yield f"<p>{escape(duration(stage.seconds))}. {escape(stage.start)}</p>"
-    if stage.artifacts:
-        rows = [[one.name, _size(one.size), one.digest[:16]] for one in stage.artifacts]
-        yield table("What it shipped", ["Artifact", "Size", "SHA-256 begins"], rows)
-    for cell in stage.by_machine:
-        result = cell.judgement.result
-        earned = "not graded here" if cell.judgement.score is None else points(cell.judgement.score, result.points)
-        yield f'<section class="question"><h3>{escape(result.title)} · {earned}</h3>'
-        yield '<ul class="checks">'
-        for check in result.checks:
-            yield f"<li>{check.outcome}: {escape(check.title)}</li>"
-        yield "</ul></section>"
+def _shown(run: NotebookRun) -> dict[str, Any]:
+    """What the page shows of a notebook."""
+    artifacts = [(artifact.name, _size(artifact.size), artifact.digest[:16]) for artifact in run.artifacts]
+    return {
+        "lab": run.lab,
+        "title": run.title,
+        "seconds": run.seconds,
+        "start": run.start,
+        "artifacts": Table("What it shipped", ["Artifact", "Size", "SHA-256 begins"], artifacts),
+        "questions": [_question(cell) for cell in run.by_machine],
+    }
+
+
+def _question(cell: Graded) -> dict[str, Any]:
+    judgement, result = cell.judgement, cell.judgement.result
+    return {
+        "title": result.title if result else cell.grade_id,
+        "earned": "not graded here" if judgement.score is None else points(judgement.score, judgement.points),
+        "checks": [(check.word, check.title) for check in result.checks] if result else [],
+    }
 
 
 def _size(size: int) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import zipfile
 from pathlib import Path
 
+from course.base import atomic
 from course.labs import release, source
 
 NAME = "course-student.zip"
@@ -45,9 +46,7 @@ def bundle(root: Path, target: Path | None = None) -> Path:
         names = ", ".join(change.path for change in changes[:5])
         raise release.ReleaseError(f"labs/ differs from its source ({names}); first: course release")
     target = target or root / "dist" / NAME
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.new")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic.replacing(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in sorted(contents(root).items()):
             entry = zipfile.ZipInfo(f"{TOP}/{name}", TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -55,7 +54,6 @@ def bundle(root: Path, target: Path | None = None) -> Path:
             mode = 0o755 if path.read_bytes()[:2] == b"#!" else 0o644
             entry.external_attr = (0o100000 | mode) << 16
             archive.writestr(entry, path.read_bytes())
-    temporary.replace(target)
     return target
 
 

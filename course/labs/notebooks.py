@@ -15,6 +15,8 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from course.base.errors import UserError
+
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
 CELL_METADATA = ("deletable", "editable", "jupyter", "nbgrader", "slideshow", "tags")
@@ -25,7 +27,7 @@ _VALID_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAGIC = re.compile(r"%%(?:ship|draft)\s+(?:--no-run\s+)?(\S+)")
 
 
-class NotebookError(Exception):
+class NotebookError(UserError):
     """A notebook cannot be read or is not as it should be; the message says what to do."""
 
 

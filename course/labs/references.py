@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from course import handover
-from course.labs import notebooks, release, running, source
+from course.labs import description, notebooks, release, running, source, trials
+from course.labs.description import DescriptionError, Origin
 
 
 def make(root: Path, labs: list[str] | None = None) -> list[Path]:
@@ -15,33 +16,59 @@ def make(root: Path, labs: list[str] | None = None) -> list[Path]:
 
     Args:
         root: the course's folder.
-        labs: folders or numbers of labs in `solutions/`; by default all that start from another and have notebooks.
+        labs: folders or numbers of labs in `solutions/`; by default all that start from another.
 
     Returns:
         The folders written.
 
     Raises:
-        ReleaseError: there is no such lab.
-        HandoverError: it starts from no other.
+        UnknownName: there is no such lab.
+        DescriptionError: it starts from no other, or inherits a file that is no longer shipped.
         RunError: a solution does not run to its end.
         NotUsable: what came out is not what the lab takes; the one that was there stays.
     """
     made = []
-    for name in _chosen(root, labs):
-        rule = handover.rule(name)
+    for lab, origin in _chosen(root, labs):
         with tempfile.TemporaryDirectory(prefix="course-reference-") as workplace:
-            folder = ship(root / "solutions" / rule.before, Path(workplace))
-            target = root / "solutions" / name / handover.REFERENCE
-            target.parent.mkdir(parents=True, exist_ok=True)
+            folder = ship(root / "solutions" / origin.lab, Path(workplace))
             fresh = Path(workplace) / "reference"
             fresh.mkdir()
-            handover.collect(folder / "shipped", fresh, rule.reference)
+            trials.collect(folder / "shipped", fresh, origin.reference)
             _take_out_marks(fresh)
-            handover.trial(fresh, rule)
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(fresh, target)
-        made.append(target)
+            trials.trial(fresh, origin)
+            made.append(store(fresh, lab))
     return made
+
+
+def store(fresh: Path, lab: Path) -> Path:
+    """Put a reference in the place of the lab's old one, without the files that are equal to those that it inherits.
+
+    Args:
+        fresh: the whole reference.
+        lab: a folder of `solutions/`.
+
+    Returns:
+        The folder written.
+
+    Raises:
+        DescriptionError: the lab inherits a file that is not in the reference.
+    """
+    files = {path.relative_to(fresh).as_posix(): path for path in sorted(fresh.rglob("*")) if path.is_file()}
+    inherited = description.inherited(lab)
+    if gone := sorted(inherited.keys() - files.keys()):
+        raise DescriptionError(
+            f"{lab.name}/{description.FILE}: starts_from.inherits: it takes {gone[0]} from an earlier lab's reference, "
+            "and the solutions ship no such file; name the files and folders that are still the same"
+        )
+    target = lab / description.REFERENCE
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name, path in files.items():
+        if name in inherited and inherited[name].read_bytes() == path.read_bytes():
+            continue
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target / name)
+    return target
 
 
 def ship(lab: Path, workplace: Path) -> Path:
@@ -70,13 +97,10 @@ def _take_out_marks(folder: Path) -> None:
         path.write_text("".join(kept), encoding="utf-8")
 
 
-def _chosen(root: Path, labs: list[str] | None) -> list[str]:
-    if labs:
-        return [_name(root, lab) for lab in labs]
-    return [lab.name for lab in release.choose(root, None) if lab.name in handover.HANDOVERS]
-
-
-def _name(root: Path, lab: str) -> str:
-    """The lab's folder by name or number; it may have no notebooks yet."""
-    match = [name for name in handover.HANDOVERS if lab.rstrip("/").endswith(name) or name.split("_")[0] == lab]
-    return match[0] if match else release.choose(root, [lab])[0].name
+def _chosen(root: Path, labs: list[str] | None) -> Iterator[tuple[Path, Origin]]:
+    for lab in release.choose(root, labs):
+        found = description.find(lab)
+        if found is not None and found.starts_from is not None:
+            yield lab, found.starts_from
+        elif labs:
+            raise DescriptionError(f"the lab {lab.name!r} starts from no other lab, so it has no reference to make")

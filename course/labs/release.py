@@ -32,12 +32,15 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 from traitlets.log import get_logger
 
+from course.base import atomic
+from course.base.errors import UserError
+from course.base.names import LAB, find
 from course.checks.core.loading import FOLDER
-from course.labs import notebooks, source
+from course.labs import description, notebooks, source
 from course.labs.stubs import ClearShippedSolutions
 
 
-class ReleaseError(Exception):
+class ReleaseError(UserError):
     """A lab cannot be released; the message says what to mend."""
 
 
@@ -105,7 +108,7 @@ class Change:
 
 
 def release(root: Path, labs: list[str] | None = None, *, check: bool = False) -> list[Change]:
-    """Write `labs/` from `solutions/`, or only say what would change.
+    """Write `labs/` from `solutions/`, or only say what would change. Drafts are not released.
 
     Args:
         root: the course's folder.
@@ -116,9 +119,18 @@ def release(root: Path, labs: list[str] | None = None, *, check: bool = False) -
         The files that changed, or would.
 
     Raises:
-        ReleaseError: there is no such lab, or its notebooks have problems, all of which are named.
+        ReleaseError: there is no `solutions/`, as in the students' zip.
+        UnknownName: there is no such lab.
+        ReleaseError: there is no solutions/, a lab that was named is a draft, or notebooks have problems, all named.
+        DescriptionError: its lab.yaml is not as it should be.
     """
+    if not (root / "solutions").is_dir():  # else all of labs/ would have no source, and would be removed
+        raise ReleaseError(f"releasing is for instructors, who have the folder solutions/; there is none in {root}")
     chosen = choose(root, labs)
+    drafts = [lab for lab in chosen if description.is_draft(lab)]
+    if labs and drafts:
+        raise ReleaseError(f"{drafts[0].name} is a draft; when it is ready, take `draft: true` out of its lab.yaml")
+    chosen = [lab for lab in chosen if lab not in drafts]
     found = [f"{lab.name}/{problem}" for lab in chosen for problem in source.problems(lab)]
     if found:
         raise ReleaseError("not released, because of\n" + "\n".join(f"  {line}" for line in found))
@@ -143,21 +155,15 @@ def choose(root: Path, names: list[str] | None) -> list[Path]:
     """The folders of labs in `solutions/`, by name or by number; all by default.
 
     Raises:
-        ReleaseError: there is no such lab.
+        ReleaseError: there is no `solutions/`, as in the students' zip.
+        UnknownName: there is no such lab.
     """
+    if not (root / "solutions").is_dir():
+        raise ReleaseError(f"this is a command for instructors: it needs solutions/, which {root} has not")
     known = source.labs(root)
     if not names:
         return known
-    chosen = []
-    for name in names:
-        name = Path(name.rstrip("/")).name
-        number = name.zfill(2) if name.isdigit() else name
-        match = [lab for lab in known if lab.name == name or lab.name.split("_")[0] == number]
-        if not match:
-            there = ", ".join(lab.name for lab in known) or "none"
-            raise ReleaseError(f"there is no lab {name!r} with notebooks in {root / 'solutions'}; there are: {there}")
-        chosen += match
-    return chosen
+    return [find(name, known) for name in names]
 
 
 def generate(root: Path, lab: str, target: Path, *, gradebook: bool = False) -> None:
@@ -317,7 +323,7 @@ def _copy_beside(solutions: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted(solutions.rglob("*")) if solutions.is_dir() else []:
         place = path.relative_to(solutions)
-        if path.is_file() and not source.LAB.fullmatch(place.parts[0]) and not source.is_generated(path, solutions):
+        if path.is_file() and not LAB.fullmatch(place.parts[0]) and not source.is_generated(path, solutions):
             (target / place).parent.mkdir(parents=True, exist_ok=True)
             if path.suffix == ".ipynb":
                 notebooks.write(notebooks.read(path), target / place)
@@ -333,7 +339,5 @@ def _apply(changes: list[Change], fresh: Path, there: Path) -> None:
             with contextlib.suppress(OSError):
                 target.parent.rmdir()
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.new")
-        shutil.copyfile(fresh / change.path, temporary)
-        temporary.replace(target)
+        with atomic.replacing(target) as temporary:
+            shutil.copyfile(fresh / change.path, temporary)

@@ -24,6 +24,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
+from course.base.errors import UserError
+from course.base.threads import ONE_THREAD
 from course.checks.core.result import MIME
 from course.labs import notebooks
 from course.labs.examiner import Examiner
@@ -33,10 +35,9 @@ log = logging.getLogger(__name__)
 CELL_S = 180.0
 STOP_S = 5.0  # how long an interrupted cell may take to end
 FLOOD = 20  # so many times what is kept of a cell's output, and its kernel is stopped
-SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-class RunError(Exception):
+class RunError(UserError):
     """A notebook could not be run to its end; the message says where and why."""
 
 
@@ -65,7 +66,7 @@ class Policy:
 
 def environment() -> dict[str, str]:
     """What a kernel that is not sandboxed finds: one thread, and no folder of shipped files but its own."""
-    return {**{key: value for key, value in os.environ.items() if key != "COURSE_SHIPPED"}, **SINGLE_THREADED}
+    return {**{key: value for key, value in os.environ.items() if key != "COURSE_SHIPPED"}, **ONE_THREAD}
 
 
 def run(nb: NotebookNode, folder: Path, policy: Policy) -> list[str]:

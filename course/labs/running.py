@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from course.base.names import find
 from course.labs import examiner, notebooks, runner, source
 from course.labs.judgement import Judgement, judge
 from course.labs.runner import RunError
@@ -83,7 +84,8 @@ def check(folder: Path, names: Iterable[str] = ()) -> list[Graded]:
         names: notebooks by name or number; all by default.
 
     Raises:
-        RunError: there is no such folder or notebook.
+        RunError: there is no such folder.
+        UnknownName: there is no such notebook.
         NotebookError: a notebook cannot be read.
     """
     found = []
@@ -106,30 +108,25 @@ def pick(folder: Path, names: Iterable[str] = ()) -> list[Path]:
     """The notebooks of a lab's folder by name or number ("03", "3", "03_test_it", a path); all by default.
 
     Raises:
-        RunError: there is no such folder or notebook.
+        RunError: there is no such folder.
+        UnknownName: there is no such notebook.
     """
     known = source.sources(folder) if folder.is_dir() else []
     if not known:
         raise RunError(f"there are no notebooks in {folder}; name a lab's folder, such as labs/01_python_model")
-    chosen = []
-    for name in names:
-        stem = Path(name).name.removesuffix(".ipynb")
-        match = [path for path in known if stem == path.stem or stem.zfill(2) == path.stem.split("_")[0]]
-        if not match:
-            raise RunError(f"there is no notebook {name!r} in {folder}; there are: {', '.join(p.stem for p in known)}")
-        chosen += match
-    return chosen or known
+    return [find(name, known, "notebook") for name in names] or known
 
 
 def clean_copy(lab: Path, target: Path) -> Path:
-    """A lab's folder as it is before anything ran: its given files and questions, without notebooks.
+    """A lab's folder as it is before anything ran, without notebooks: its given files, whole reference and questions.
 
     Returns:
         The new folder, `target`.
     """
     target.mkdir(parents=True)
-    for path in (*source.given_files(lab), *source.questions(lab)):
-        place = target / path.relative_to(lab)
+    here = {path.relative_to(lab).as_posix(): path for path in source.questions(lab)}
+    for name, path in (source.laid_out(lab) | here).items():
+        place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
     return target

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nbformat import NotebookNode
 
+from course.base.names import LAB
 from course.checks.core.loading import FOLDER
-from course.labs import notebooks
+from course.labs import description, notebooks
 
 SOLUTION = ("BEGIN SOLUTION", "END SOLUTION")
 HIDDEN = ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS")
 MARK_SCHEME = ("BEGIN MARK SCHEME", "END MARK SCHEME")
 REGIONS = (SOLUTION, HIDDEN, MARK_SCHEME)
-LAB = re.compile(r"\d\d_[a-z0-9_]+")
 GENERATED = (
     ".ipynb_checkpoints",
     "__pycache__",
@@ -82,6 +83,20 @@ def grade_cell(grade_id: str) -> str:
     return f'from course.checks import grade\n\ngrade("{grade_id}")'
 
 
+def laid_out(folder: Path) -> dict[str, Path]:
+    """The files beside the notebooks where a lab's folder stands alone, as when it is graded: their path, their place.
+
+    They are its given files, and of its reference also those that are stored with an earlier lab.
+
+    Raises:
+        DescriptionError: a lab.yaml is not as it should be.
+    """
+    inherited = {
+        (description.REFERENCE / name).as_posix(): path for name, path in description.inherited(folder).items()
+    }
+    return {**inherited, **{path.relative_to(folder).as_posix(): path for path in given_files(folder)}}
+
+
 def is_generated(path: Path, top: Path) -> bool:
     """Whether a path below `top` is left by running a notebook: shipped files, caches, a git work tree."""
     parts = path.relative_to(top).parts
@@ -99,7 +114,7 @@ def problems(lab: Path) -> list[Problem]:
     Raises:
         NotebookError: a notebook cannot be read.
     """
-    found: list[Problem] = []
+    found = [Problem(description.FILE, text) for text in _disagreements(lab)]
     seen: dict[str, str] = {}
     total = 0.0
     for path in sources(lab):
@@ -125,6 +140,29 @@ def problems(lab: Path) -> list[Problem]:
                 )
             )
     return found
+
+
+def _disagreements(lab: Path) -> Iterator[str]:
+    """Where a lab's notebooks are not what its description says; nothing for a lab without one."""
+    try:
+        described = description.find(lab)
+    except description.DescriptionError as error:
+        yield str(error)
+        return
+    if described is None:
+        return
+    there = {path.stem: path for path in sources(lab)}
+    if list(described.notebooks) != list(there):
+        yield f"notebooks: expected {', '.join(there)}; got {', '.join(described.notebooks)}"
+    for name in [name for name in described.notebooks if name in there]:
+        said, cells = described.notebooks[name], notebooks.read(there[name]).cells
+        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        title = next((heading for level, heading in notebooks.headings(text) if level == 1), "")
+        if said.title != title:
+            yield f"notebooks.{name}.title: expected the notebook's first heading, {title!r}; got {said.title!r}"
+        time = re.search(r"^## Time\n+\D*(\d+) minutes", text, re.MULTILINE)
+        if time and int(time[1]) != said.minutes:
+            yield f"notebooks.{name}.minutes: expected {time[1]}, as the notebook says under Time; got {said.minutes}"
 
 
 def points(notebook: NotebookNode) -> float:

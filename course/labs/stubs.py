@@ -8,8 +8,8 @@ from nbformat import NotebookNode
 from nbgrader import utils
 from nbgrader.preprocessors import ClearSolutions
 
+from course.base.blanks import STUB as PROSE
 from course.labs import notebooks
-from course.student.handing_in import STUB as PROSE
 
 COMMENT = f"# {PROSE}"
 

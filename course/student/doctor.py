@@ -12,7 +12,8 @@ that hangs fails its own check only. A required check that fails makes the exit 
     checks    a list, in the order of the text: name, title, required (true or false), outcome ("pass" or "fail"),
               detail (one line), fix (null when it passed), seconds
 
-Uses the standard library; each check imports what it tries. Used by the `course` command, the tests and the CI.
+Uses the standard library; each check imports what it tries, and the one of the ports what labs say of themselves.
+Used by the `course` command, the tests and the CI.
 """
 
 from __future__ import annotations
@@ -37,12 +38,7 @@ from typing import TextIO
 FORMAT = "course-doctor/1"
 BASE_IMAGE = "python:3.11-slim"
 CLONE = Path(__file__).resolve().parents[2]
-PORTS = {
-    8888: "JupyterLab",
-    5000: "Flask, lab 03",
-    5001: "the registry, lab 04",
-    8080: "the model in a container, lab 04",
-}
+JUPYTERLAB = 8888
 GIB = 2**30
 
 
@@ -67,7 +63,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """What came of one check; the fields are those of the JSON."""
 
     name: str
@@ -368,7 +364,8 @@ def _memory_limits(cgroup: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
 
 @check("the ports of the labs are free", required=False, fix="see the course's env_setup/index.md")
 def ports() -> str:
-    taken = [f"{port} ({purpose})" for port, purpose in PORTS.items() if _is_taken(port)]
+    purposes = _ports(CLONE)
+    taken = [f"{port} ({purpose})" for port, purpose in purposes.items() if _is_taken(port)]
     if taken:
         show = "lsof -nP -iTCP -sTCP:LISTEN" if sys.platform == "darwin" else "ss -ltnp"
         mac = (
@@ -380,7 +377,17 @@ def ports() -> str:
             f"taken: {', '.join(taken)}",
             f"{show} shows which program has it{mac}. JupyterLab takes the next free port by itself",
         )
-    return ", ".join(map(str, PORTS))
+    return ", ".join(map(str, purposes))
+
+
+def _ports(root: Path) -> dict[int, str]:
+    """The ports that the course uses on this machine, and for what: JupyterLab's, and those in each lab's lab.yaml."""
+    from course.labs import description
+
+    found = {JUPYTERLAB: "JupyterLab"}
+    for lab in description.of_course(root):
+        found |= {port: f"{purpose}, lab {lab.number}" for port, purpose in lab.ports.items() if port not in found}
+    return found
 
 
 def _is_taken(port: int) -> bool:
@@ -410,7 +417,10 @@ def identity() -> str:
 
 
 @check(
-    "a container runs (labs 04 and 05)", required=False, fix="see env_setup/index.md, Optional: containers", timeout=30
+    "a container runs (for labs that use Docker)",
+    required=False,
+    fix="see env_setup/index.md, Optional: containers",
+    timeout=30,
 )
 def container() -> str:
     import docker
@@ -454,7 +464,7 @@ def _engine_fix(error: str) -> str:
 
 
 @check(
-    "a Kubernetes cluster answers (lab 05)", required=False,
+    "a Kubernetes cluster answers (for labs that use one)", required=False,
     fix="make cluster makes one in your container engine; env_setup/cluster.md tells of others", timeout=30,
 )  # fmt: skip
 def cluster() -> str:
@@ -470,7 +480,7 @@ def cluster() -> str:
     return f"{ready} of {len(nodes)} nodes ready"
 
 
-def examine(subject: Check, *, timeout: float | None = None) -> Finding:
+def examine(subject: Check, *, timeout: float | None = None) -> Diagnosis:
     """Run one check in a process of its own.
 
     Args:
@@ -502,7 +512,7 @@ def examine(subject: Check, *, timeout: float | None = None) -> Finding:
             )
     outcome = "fail" if answer["fix"] else "pass"
     seconds = round(time.perf_counter() - began, 2)
-    return Finding(subject.name, subject.title, subject.required, outcome, answer["detail"], answer["fix"], seconds)
+    return Diagnosis(subject.name, subject.title, subject.required, outcome, answer["detail"], answer["fix"], seconds)
 
 
 def _crashed(code: int, last: str, subject: Check) -> dict[str, str]:
@@ -522,7 +532,7 @@ def _answer(name: str) -> dict[str, str | None]:
         return {"detail": f"{type(error).__name__}: {first}".rstrip(": "), "fix": subject.fix}
 
 
-def examine_all(subjects: Sequence[Check] | None = None) -> Iterator[Finding]:
+def examine_all(subjects: Sequence[Check] | None = None) -> Iterator[Diagnosis]:
     """Run the checks, two at a time, and give the findings in their order as they come.
 
     Args:
@@ -532,14 +542,14 @@ def examine_all(subjects: Sequence[Check] | None = None) -> Iterator[Finding]:
         yield from pool.map(examine, subjects if subjects is not None else list(CHECKS.values()))
 
 
-def to_json(findings: Sequence[Finding]) -> str:
+def to_json(findings: Sequence[Diagnosis]) -> str:
     """The findings as the module's docstring describes, one JSON object."""
     ok = all(finding.passed for finding in findings if finding.required)
     head = {"format": FORMAT, "ok": ok, "python": platform.python_version(), "platform": platform.platform()}
     return dumps(head | {"checks": [asdict(finding) for finding in findings]}, indent=2)
 
 
-def to_text(finding: Finding) -> str:
+def to_text(finding: Diagnosis) -> str:
     """One finding as a person reads it: a mark, what was tried, what came of it, and the fix below."""
     mark = "✓" if finding.passed else "✗" if finding.required else "–"
     line = f"{mark} {finding.title}: {finding.detail}"
@@ -550,7 +560,7 @@ def to_text(finding: Finding) -> str:
     )
 
 
-def summary(findings: Sequence[Finding]) -> str:
+def summary(findings: Sequence[Diagnosis]) -> str:
     """The last line: whether the machine is ready."""
     failed = [finding for finding in findings if not finding.passed]
     required = sum(finding.required for finding in failed)

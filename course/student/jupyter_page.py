@@ -1,7 +1,7 @@
 """A page of JupyterLab's server on which students see where they stand and hand in. `make lab` loads it.
 
 The button *Hand in* above a notebook saves the notebook and opens it. It is an extension of Jupyter Server, and needs
-`handing_in` and `standing` alone.
+`handing_in` and `status` alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
 from tornado import web
 
+from course.base.errors import UserError
 from course.student import handing_in, status
 
 LABS = "labs"
@@ -51,7 +52,7 @@ class HandInHandler(JupyterHandler):
         try:
             done = await asyncio.to_thread(handing_in.hand_in, lab)
             said = _receipt(done, url_path_join(self.base_url, "files", self._place(done.zip)))
-        except (handing_in.HandingInError, OSError) as error:
+        except (UserError, OSError) as error:
             said = f'<div class="done" role="alert"><strong>Not handed in.</strong> {escape(str(error))}</div>'
         self.settings[SAID] = said
         self.redirect(self.request.path, status=303)
@@ -90,7 +91,7 @@ def _labs(root: Path) -> list[Path]:
 def _section(lab: Path, form: str) -> str:
     try:
         now = status.of(lab)
-    except (handing_in.HandingInError, OSError) as error:
+    except (UserError, OSError) as error:
         return f"<section><h2>{escape(_called(lab.name))}</h2><p>{escape(str(error))}</p></section>"
     title = escape(f"{_called(lab.name)}: {status.points(now)}")
     if not now.started:
@@ -101,7 +102,7 @@ def _section(lab: Path, form: str) -> str:
     return f"<section><h2>{title}</h2>{notebooks}{remarks}{last}{form}</section>"
 
 
-def _notebook(lab: status.Lab, name: str) -> str:
+def _notebook(lab: status.LabStatus, name: str) -> str:
     """A notebook's line, which opens to what is not done yet."""
     questions = lab.notebooks[name]
     line = escape(f"{lab.titles[name]}: {status.short(questions).strip()}")

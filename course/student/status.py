@@ -1,26 +1,25 @@
 """Where a student stands: points by the visible checks, as the saved notebooks show them. Used by `course status`.
 
-Nothing is run: each question's result stands in the output of its grade cell. Needs `handing_in` alone.
+Nothing is run: each question's result stands in the output of its grade cell. Needs the standard library alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from course.student import handing_in
+from course.base.blanks import NO_ANSWER
+from course.student import handing_in, receipts, saved_notebooks
 
 MIME = "application/vnd.course.result+json"
-EMPTY = "YOUR ANSWER HERE"
 WORTH = re.compile(r"\.check\(\s*(?:points\s*=\s*)?(\d+(?:\.\d+)?)")  # of the checks of a question
 
 
 @dataclass(frozen=True)
-class Question:
+class QuestionStatus:
     """A question and what its cell last said.
 
     Attributes:
@@ -43,7 +42,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Lab:
+class LabStatus:
     """How far a lab is.
 
     Attributes:
@@ -56,14 +55,14 @@ class Lab:
     """
 
     name: str
-    notebooks: dict[str, list[Question]]
+    notebooks: dict[str, list[QuestionStatus]]
     titles: dict[str, str]
-    receipt: handing_in.Receipt | None = None
+    receipt: receipts.Receipt | None = None
     changed: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     @property
-    def questions(self) -> list[Question]:
+    def questions(self) -> list[QuestionStatus]:
         """All questions, in order."""
         return [question for questions in self.notebooks.values() for question in questions]
 
@@ -76,10 +75,10 @@ class Lab:
         """As plain data, for scripts."""
         handed_in = None
         if self.receipt is not None:
-            time = self.receipt.time.strftime(handing_in.TIME)
+            time = self.receipt.time.strftime(receipts.TIME)
             handed_in = {"time": time, "code": self.receipt.code, "changed_since": self.changed}
         rows = [
-            {"notebook": notebook, **{name: getattr(question, name) for name in Question.__dataclass_fields__}}
+            {"notebook": notebook, **{name: getattr(question, name) for name in QuestionStatus.__dataclass_fields__}}
             for notebook, questions in self.notebooks.items()
             for question in questions
         ]
@@ -92,28 +91,28 @@ class Lab:
         }
 
 
-def of(lab: Path) -> Lab:
+def of(lab: Path) -> LabStatus:
     """Where the student stands in a lab.
 
     Args:
         lab: the lab's folder.
 
     Raises:
-        HandingInError: a notebook cannot be read.
+        UnreadableNotebook: a notebook cannot be read.
     """
-    cells = {path.stem: handing_in.cells(path) for path in sorted(lab.glob("*.ipynb"))}
+    cells = {path.stem: saved_notebooks.cells(path) for path in sorted(lab.glob("*.ipynb"))}
     notebooks = {name: _questions(found, lab / "checks") for name, found in cells.items()}
-    titles = {name: next(headings(found), name) for name, found in cells.items()}
+    titles = {name: next(saved_notebooks.headings(found), name) for name, found in cells.items()}
     receipt = handing_in.latest(lab)
     changed = handing_in.changed_since(lab, receipt) if receipt else []
-    return Lab(lab.name, notebooks, titles, receipt, changed, handing_in.unsaved(lab))
+    return LabStatus(lab.name, notebooks, titles, receipt, changed, saved_notebooks.unsaved(lab))
 
 
-def text(lab: Lab, *, details: bool) -> str:
-    """The standing as lines for a terminal.
+def text(lab: LabStatus, *, details: bool) -> str:
+    """A lab's status as lines for a terminal.
 
     Args:
-        lab: the standing.
+        lab: its status.
         details: each question that is not done, too.
     """
     lines = [f"{lab.name}: {points(lab)}"]
@@ -126,19 +125,19 @@ def text(lab: Lab, *, details: bool) -> str:
     return "\n".join(lines)
 
 
-def points(lab: Lab) -> str:
+def points(lab: LabStatus) -> str:
     """A lab's points in words."""
     sums = _sums(lab.questions)
     return f"{sums['score']:g} of {sums['worth']:g} points by visible checks{_others(sums)}"
 
 
-def short(questions: list[Question]) -> str:
+def short(questions: list[QuestionStatus]) -> str:
     """A notebook's points in short."""
     sums = _sums(questions)
     return f"{sums['score']:>3g} of {sums['worth']:g}"
 
 
-def handed_in(lab: Lab) -> list[str]:
+def handed_in(lab: LabStatus) -> list[str]:
     """When the lab was handed in, and what has changed since, as lines."""
     if lab.receipt is None:
         return ["not handed in yet"]
@@ -149,7 +148,7 @@ def handed_in(lab: Lab) -> list[str]:
     return lines
 
 
-def _sums(questions: list[Question]) -> dict[str, float]:
+def _sums(questions: list[QuestionStatus]) -> dict[str, float]:
     checked = [question for question in questions if not question.person]
     return {
         "score": sum(question.score or 0 for question in checked),
@@ -167,19 +166,11 @@ def _others(sums: dict[str, float]) -> str:
     return f" (and {', '.join(parts)})" if parts else ""
 
 
-def headings(cells: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The headings in the text of cells, in order and of any level."""
-    for cell in cells:
-        if cell.get("cell_type") == "markdown":
-            for title in re.findall(r"^#+ +(.+)$", handing_in.source(cell), re.MULTILINE):
-                yield title.strip()
-
-
-def _questions(cells: list[dict[str, Any]], checks: Path) -> list[Question]:
+def _questions(cells: list[dict[str, Any]], checks: Path) -> list[QuestionStatus]:
     found, heading = [], ""
     for cell in cells:
-        source = handing_in.source(cell)
-        *_, heading = heading, *headings([cell])
+        source = saved_notebooks.source(cell)
+        *_, heading = heading, *saved_notebooks.headings([cell])
         marks = (cell.get("metadata") or {}).get("nbgrader") or {}
         if marks.get("grade") or marks.get("task"):
             if cell.get("cell_type") == "code":
@@ -189,22 +180,22 @@ def _questions(cells: list[dict[str, Any]], checks: Path) -> list[Question]:
     return found
 
 
-def _question(cell: dict[str, Any], marks: dict[str, Any], source: str, heading: str) -> Question:
+def _question(cell: dict[str, Any], marks: dict[str, Any], source: str, heading: str) -> QuestionStatus:
     name, points = str(marks.get("grade_id")), float(marks.get("points") or 0)
     title = heading.partition(": ")[2] or heading or name
     if cell.get("cell_type") == "markdown":
-        written = bool(marks.get("task")) or (source.strip() and EMPTY not in source)
-        return Question(name, title, points, person=True, missing="" if written else "not written yet")
+        written = bool(marks.get("task")) or (source.strip() and NO_ANSWER not in source)
+        return QuestionStatus(name, title, points, person=True, missing="" if written else "not written yet")
     record = next((found for output in cell.get("outputs") or [] if (found := _record(output))), None)
     if record is None:
         called = re.search(r"Question\(\s*[\"'](.+?)[\"']", source)
         here = sum(map(float, WORTH.findall(source))) or points  # some questions make their checks themselves
         missing = "not checked yet; run its check"
-        return Question(name, called[1] if called else title, here, hidden=points - here, missing=missing)
+        return QuestionStatus(name, called[1] if called else title, here, hidden=points - here, missing=missing)
     title, hidden = str(record.get("title", title)), float(record.get("hidden_points") or 0)
     score, worth = float(record.get("score") or 0), points - hidden
     missing = "" if score >= worth else f"{score:g} of {worth:g} points"
-    return Question(name, title, worth, score, hidden, missing=missing)
+    return QuestionStatus(name, title, worth, score, hidden, missing=missing)
 
 
 def _record(output: Any) -> dict[str, Any] | None:

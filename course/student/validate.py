@@ -19,14 +19,14 @@ from traitlets import Float
 from course.checks.core.result import Outcome
 from course.labs import examiner, notebooks, runner
 from course.labs.judgement import Judgement, judge
-from course.student import status
+from course.student import saved_notebooks
 from course.student.handing_in import REHEARSAL
 
 WIDTH = 80  # nbgrader cuts longer lines off
 NOT_SOLVED = "A cell above is not solved yet"
 
 
-class ValidateApart(NbGraderPreprocessor):
+class ExecuteForValidation(NbGraderPreprocessor):
     """Run a notebook as grading does and have nbgrader's Validator say which checks did not pass, and why."""
 
     cell_s = Float(runner.CELL_S, help="The longest time of one cell, in seconds.").tag(config=True)
@@ -65,7 +65,7 @@ def _reword(nb: NotebookNode) -> None:
     failed: list[NotebookNode] = []
     heading = ""
     for cell in nb.cells:
-        *_, heading = heading, *status.headings([cell])
+        *_, heading = heading, *saved_notebooks.headings([cell])
         if untouched and cell.cell_type == "markdown" and notebooks.is_a(cell, "grade"):
             written = judge(cell)
             if written.score == 0:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from course.labs import description
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]  # the site is built first
 
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCREENSHOTS = REPOSITORY / "build" / "screenshots"
 VIEWS = {
     "start": "index.html",
     "labs": "labs/index.html",
@@ -104,7 +107,7 @@ def test_the_figures_of_a_reading_are_drawn(visit):
         page.wait_for_function("one => one.complete && one.naturalWidth > 100", arg=image.element_handle())
 
 
-@pytest.mark.parametrize("lab", ["01_python_model", "02_serialisation", "03_flask_api", "04_docker", "05_k8s"])
+@pytest.mark.parametrize("lab", [lab.name for lab in description.of_course(REPOSITORY)])
 def test_a_deck_is_walked_by_keyboard_and_each_slide_fits(visit, lab):
     page = visit(f"slides/{lab}.html")
     page.locator(".reveal.ready").wait_for()

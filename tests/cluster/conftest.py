@@ -11,9 +11,9 @@ import pytest
 
 from course.checks.docker import engines, registries
 from course.checks.kubernetes import sessions
+from course.checks.kubernetes.api import Api, connect
 from course.checks.kubernetes.clusters import Deployed, deploy
 from course.checks.kubernetes.manifests import Manifests, manifests
-from course.checks.kubernetes.sessions import Api
 
 NAME = "course-test-flights"
 SERVER = """
@@ -76,6 +76,7 @@ DOCKERFILE = """
     EXPOSE 8000
     CMD ["python", "-B", "-u", "/srv/server.py"]
 """
+# like those of tests/unit/test_manifests.py, but of values that a real cluster reaches in seconds
 MANIFESTS = """
     apiVersion: apps/v1
     kind: Deployment
@@ -189,16 +190,13 @@ def start(ship, image) -> Iterator[Callable[..., Deployed]]:
 @pytest.fixture(scope="session")
 def api() -> Iterator[Api]:
     """The cluster, asked behind the grader's back."""
-    from kubernetes import config
-
-    found = Api(config.new_client_from_config())
+    found = connect()
     yield found
     found.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def tidy() -> Iterator[None]:
-    """End this process's run after its tests."""
+    """End this process's session after its tests."""
     yield
-    if sessions._run is not None:
-        sessions._run.end()
+    sessions.current.end()

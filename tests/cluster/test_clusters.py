@@ -12,10 +12,12 @@ import time
 import pytest
 
 from course.checks.core.expectations import CheckFailed, NotGradedHere, Unmet
+from course.checks.core.sessions import KEEPER, ROLE_LABEL, SESSION_LABEL
 from course.checks.docker import registries
 from course.checks.http.exchanges import get, post
-from course.checks.kubernetes import clusters, sessions
+from course.checks.kubernetes import sessions
 from course.checks.kubernetes.clusters import deploy
+from course.checks.kubernetes.load_reports import LoadReport, RequestRecord
 
 pytestmark = pytest.mark.cluster
 FLIGHT = {"carrier": "AA"}
@@ -153,8 +155,8 @@ def test_a_rollout_to_what_is_hostile_is_refused_too(start, ship):
 def test_it_is_held_tightly(start, api):
     live = start(("allowPrivilegeEscalation: false", "runAsUser: 10001"), ('drop: ["ALL"]', "add: []"))
     assert live.get("/token").json() == {"token": False}
-    place = live._place
-    pod = place.raw_pods()[0]["spec"]
+    driver = live._driver
+    pod = driver.raw_pods()[0]["spec"]
     held = pod["containers"][0]["securityContext"]
     assert held["allowPrivilegeEscalation"] is False
     assert held["capabilities"]["drop"] == ["ALL"]
@@ -162,13 +164,13 @@ def test_it_is_held_tightly(start, api):
     assert pod["containers"][0]["resources"]["limits"]["ephemeral-storage"] == "256Mi"
 
     def used():  # the cluster counts now and then
-        return api.get(f"/api/v1/namespaces/{place.namespace}/resourcequotas/course")["status"]["used"]["pods"]
+        return api.get(f"/api/v1/namespaces/{driver.namespace}/resourcequotas/course")["status"]["used"]["pods"]
 
     deadline = time.monotonic() + 60
     while used() != "2" and time.monotonic() < deadline:
         time.sleep(0.5)
     assert used() == "2"
-    assert api.get(f"/apis/networking.k8s.io/v1/namespaces/{place.namespace}/networkpolicies/course")
+    assert api.get(f"/apis/networking.k8s.io/v1/namespaces/{driver.namespace}/networkpolicies/course")
 
 
 RIGHTS = [
@@ -183,8 +185,8 @@ RIGHTS = [
 
 
 def test_who_applies_has_rights_in_that_namespace_alone(api):
-    run = sessions.cluster()
-    own = run.space()
+    session = sessions.cluster()
+    own = session.create_application_namespace()
     found = []
     for verb, resource, namespace, _ in RIGHTS:
         name, _, group = resource.partition(".")
@@ -194,18 +196,18 @@ def test_who_applies_has_rights_in_that_namespace_alone(api):
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
-            "spec": {"user": run.applier, "resourceAttributes": asked},
+            "spec": {"user": session.applier, "resourceAttributes": asked},
         }
         review = api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", body)
         found.append((verb, resource, namespace, review["status"]["allowed"]))
-    run.leave(own)
+    session.remove_namespace(own)
     assert found == RIGHTS
 
 
 def gone(api, mark: str, seconds: float = 60) -> bool:
-    """Whether the namespaces of a run go within a time."""
+    """Whether the namespaces of a session go within a time."""
     deadline = time.monotonic() + seconds
-    while left := sessions._marked(api, f"{sessions.MARK}={mark}"):
+    while left := sessions.labelled(api, mark):
         if all("deletionTimestamp" in one["metadata"] for one in left):
             return True
         if time.monotonic() > deadline:
@@ -216,10 +218,10 @@ def gone(api, mark: str, seconds: float = 60) -> bool:
 
 KILLED = """
     import os, signal, sys
-    from course.checks import cluster_runs
-    run = cluster_runs.cluster()
-    run.space()
-    print(run.id, flush=True)
+    from course.checks.kubernetes import sessions
+    session = sessions.cluster()
+    session.create_application_namespace()
+    print(session.id, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -232,16 +234,16 @@ def test_all_is_removed_when_grading_is_killed(api):
     assert gone(api, mark)
 
 
-def test_what_a_run_left_without_its_keeper_is_removed_by_the_next(api, monkeypatch):
+def test_what_a_session_left_without_its_keeper_is_removed_by_the_next(api, monkeypatch):
     mark, name = f"test{os.getpid()}", f"course-test{os.getpid()}"
-    labels = {sessions.MARK: mark, sessions.ROLE: sessions.KEEPER}
+    labels = {SESSION_LABEL: mark, ROLE_LABEL: KEEPER}
     api.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
     try:
         sessions.sweep(api)
         assert "deletionTimestamp" not in api.get(f"/api/v1/namespaces/{name}")["metadata"]  # its keeper may still come
-        mine = [one for one in sessions._marked(api, sessions.MARK) if sessions._mark(one) == mark]
-        monkeypatch.setattr(sessions, "_marked", lambda *_: mine)  # others' runs are young, too
-        monkeypatch.setattr(sessions, "_YOUNG_S", 0)
+        mine = sessions.labelled(api, mark)
+        monkeypatch.setattr(sessions, "labelled", lambda *_: mine)  # sessions of other graders are young, too
+        monkeypatch.setattr(sessions, "_KEEPER_START_S", 0)
         sessions.sweep(api)
         monkeypatch.undo()
         assert gone(api, mark)
@@ -250,8 +252,7 @@ def test_what_a_run_left_without_its_keeper_is_removed_by_the_next(api, monkeypa
 
 
 def test_without_a_cluster_it_is_not_graded_here(ship, image, monkeypatch, tmp_path):
-    monkeypatch.setattr(sessions, "_run", None)
-    monkeypatch.setattr(sessions, "_missing", None)
+    monkeypatch.setattr(sessions.current, "session", None)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(NotGradedHere, match="no kubeconfig names a cluster"):
         deploy(ship(), images={"late-flights": image}).get("/health")
@@ -260,16 +261,16 @@ def test_without_a_cluster_it_is_not_graded_here(ship, image, monkeypatch, tmp_p
 
 
 def test_records_tell_how_a_request_was_lost():
-    change = clusters.Change("the rollout", finished=True)
-    change.records = [
-        clusters.Record(0.0, "GET /model", 200, "complete", 0.01, b'{"version": "1"}'),
-        clusters.Record(0.1, "GET /model", 0, "refused", 0.01),
-        clusters.Record(0.2, "GET /model", 503, "complete", 0.01, b"<html>"),
-        clusters.Record(0.3, "GET /model", 404, "complete", 0.01, b"{"),
+    report = LoadReport("the rollout", finished=True)
+    report.records = [
+        RequestRecord(0.0, "GET /model", 200, "complete", 0.01, b'{"version": "1"}'),
+        RequestRecord(0.1, "GET /model", 0, "refused", 0.01),
+        RequestRecord(0.2, "GET /model", 503, "complete", 0.01, b"<html>"),
+        RequestRecord(0.3, "GET /model", 404, "complete", 0.01, b"{"),
     ]
-    assert (change.asked, change.failed, change.versions()) == (4, 2, [(0.0, "1")])
+    assert (report.asked, report.failed, report.versions()) == (4, 2, [(0.0, "1")])
     with pytest.raises(CheckFailed) as caught:
-        change.expect_no_loss()
+        report.expect_no_loss()
     assert caught.value.actual == "GET /model: the answer was 503; the connection was refused"
     with pytest.raises(CheckFailed, match="though the new pods do not work"):
-        change.expect_stalled()
+        report.expect_stalled()

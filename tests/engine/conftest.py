@@ -14,7 +14,7 @@ import pytest
 from course.checks.docker import engines
 from course.checks.docker.containers import Container, run
 from course.checks.docker.contexts import Context, context
-from course.checks.docker.images import Limits, build
+from course.checks.docker.images import BuildLimits, build
 
 BASE = "python:3.11-slim"
 SERVER = """
@@ -96,7 +96,7 @@ def start(ship) -> Callable[..., Container]:
     made: list[Container] = []
 
     def start(app: str = "from server import *\nserve()", dockerfile: str = DOCKERFILE, **options) -> Container:
-        one = run(build(ship(dockerfile, app), limits=Limits(seconds=60)), **options)
+        one = run(build(ship(dockerfile, app), limits=BuildLimits(seconds=60)), **options)
         made.append(one)
         return one
 
@@ -115,10 +115,9 @@ def api() -> docker.APIClient:
 
 @pytest.fixture(scope="session", autouse=True)
 def tidy():
-    """End this process's run after its tests."""
+    """End this process's session after its tests."""
     yield
-    if engines._run is not None:
-        engines._run.end()
+    engines.current.end()
 
 
 @pytest.fixture

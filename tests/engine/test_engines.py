@@ -1,4 +1,4 @@
-"""What a run of the grader makes on an engine, and that it goes: at the end, and after a grader that was killed."""
+"""What a session of the grader creates on an engine goes: at its end, and after a grader that was killed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 
 from course.checks.core.expectations import NotGradedHere
+from course.checks.core.sessions import SESSION_LABEL
 from course.checks.docker import engines
 from course.checks.docker.containers import run
-from course.checks.docker.images import Limits, build
+from course.checks.docker.images import BuildLimits, build
 
 BASE = "python:3.11-slim"
 
 # another grader, in a process of its own: it says what it does, and then waits
 GRADER = """
 import sys, time
-from course.checks import engines
+from course.checks.docker import engines
 from course.checks.docker.containers import run
 from course.checks.docker.contexts import context
 from course.checks.docker.images import build
@@ -41,8 +42,8 @@ if sys.argv[1] == "ask":
 
 
 def of(api, mark: str) -> list[str]:
-    """All that carries a run's mark."""
-    label = f"{engines.MARK}={mark}"
+    """All that carries the label of a session."""
+    label = f"{SESSION_LABEL}={mark}"
     found = api.containers(all=True, filters={"label": label}) + api.images(all=True, filters={"label": label})
     return [one["Id"] for one in found + api.networks(filters={"label": label})]
 
@@ -68,12 +69,12 @@ def gone(api, mark: str, seconds: float = 20) -> bool:
     return not of(api, mark)
 
 
-def test_a_run_removes_all_that_it_made(ship, api):
+def test_a_session_removes_everything_that_it_created(ship, api):
     image = build(ship())
     run(image).start()
-    mark = image.run.id
+    mark = image.engine.id
     assert len(of(api, mark)) > 3
-    image.run.end()
+    image.engine.end()
     assert of(api, mark) == []
 
 
@@ -94,7 +95,7 @@ def test_a_grader_killed_in_the_middle_of_a_build_leaves_nothing(ship, tmp_path,
         mark = process.stdout.readline().strip()
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            running = api.containers(filters={"label": f"{engines.MARK}={mark}"})
+            running = api.containers(filters={"label": f"{SESSION_LABEL}={mark}"})
             if any("sleep 500" in one["Command"] for one in running):
                 break
             time.sleep(0.1)
@@ -109,16 +110,16 @@ def test_two_graders_at_once_leave_each_other_alone(ship, tmp_path, api):
         mark = process.stdout.readline().strip()
         image = build(context)
         assert process.stdout.readline() == "ready\n"
-        assert mark != image.run.id
+        assert mark != image.engine.id
         assert run(image).get("/health").status == 200
         engines.sweep(api)
-        image.run.end()
+        image.engine.end()
         assert process.stdout.readline() == "200\n"
         assert process.wait(60) == 0
     assert of(api, mark) == []
 
 
-def test_what_carries_no_mark_is_not_touched(api):
+def test_what_carries_no_label_is_not_touched(api):
     container = api.create_container(BASE, ["true"], labels={"course.other": "1"})["Id"]
     network = api.create_network("course-not-the-graders", internal=True)["Id"]
     try:
@@ -133,16 +134,16 @@ def test_what_carries_no_mark_is_not_touched(api):
 
 def test_without_an_engine_it_is_not_graded_here(ship, monkeypatch):
     context = ship()
-    monkeypatch.setattr(engines, "_run", None)
+    monkeypatch.setattr(engines.current, "session", None)
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     with pytest.raises(NotGradedHere, match="no container engine answers"):
-        build(context, limits=Limits())
+        build(context, limits=BuildLimits())
 
 
-def test_the_keeper_stands_for_the_life_of_its_grader(api):
+def test_a_session_is_alive_as_long_as_its_keeper_runs(api):
     mine = engines.engine()
-    assert mine.lives()
-    assert mine.id in engines._living(api)
+    assert mine.is_alive()
+    assert mine.id in engines.living(api)
     mine.end()
-    assert mine.id not in engines._living(api)
+    assert mine.id not in engines.living(api)
     assert engines.engine().id != mine.id

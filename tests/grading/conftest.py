@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from nbformat import NotebookNode
 
 from course.cli import main
+from course.grading.pipeline import worker_pool
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -24,6 +25,32 @@ def course_root(tmp_path: Path) -> Path:
     shutil.copytree(REPOSITORY / "tests" / "fixtures" / "course" / "solutions", root / "solutions")
     shutil.copyfile(REPOSITORY / "nbgrader_config.py", root / "nbgrader_config.py")
     return root
+
+
+@pytest.fixture(scope="session")
+def released_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A course with the very small lab, released; nbgrader takes seconds for that, and gives the same each time."""
+    from course.labs import release
+
+    root = tmp_path_factory.mktemp("released") / "course"
+    shutil.copytree(REPOSITORY / "tests" / "fixtures" / "course" / "solutions", root / "solutions")
+    shutil.copyfile(REPOSITORY / "nbgrader_config.py", root / "nbgrader_config.py")
+    release.release(root)
+    return root
+
+
+@pytest.fixture
+def released_root(released_template: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test."""
+    shutil.copytree(released_template, tmp_path / "course")
+    return tmp_path / "course"
+
+
+@pytest.fixture(scope="module")
+def one_worker() -> Iterator[worker_pool.WorkerPool]:
+    """One worker, warm, that grades for all tests of a module: a zygote takes seconds to start."""
+    with worker_pool.WorkerPool(1) as workers:
+        yield workers
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +67,7 @@ def class_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for student in ("ada", "bob", "cyd", "dee"):
         submissions.submit(root, root / "solutions" / "01_tiny", lab="01_tiny", student=student)
     release.register(root, ["01_tiny"])
-    with database.Ledger(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
+    with database.Gradebook(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
         book.set_source("01_tiny", assignment.of_sources(root / "solutions" / "01_tiny"))
     return root
 

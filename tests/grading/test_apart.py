@@ -34,7 +34,9 @@ def resources(class_root):
 def test_student_cells_see_no_notebook_and_what_they_write_stays_for_the_next(class_root, resources):
     code = "import os\nopen('made.txt', 'w').write('here')\n','.join(sorted(os.listdir()))"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    notebook, _ = stock_commands.ExecuteApart(config=release.configuration(class_root)).preprocess(notebook, resources)
+    notebook, _ = stock_commands.ExecuteInSandbox(config=release.configuration(class_root)).preprocess(
+        notebook, resources
+    )
     submission._forget_zygote()
     (output,) = notebook.cells[0].outputs
     assert output.data["text/plain"] == "'data.csv,made.txt,shipped,timestamp.txt'"
@@ -91,7 +93,7 @@ def test_a_notebook_that_was_not_restored_has_no_trusted_cell_of_the_students(cl
     forged = nbformat.v4.new_code_cell("40", metadata={"nbgrader": marks | {"task": False}})
     edited = nbformat.v4.new_code_cell("40", metadata={"nbgrader": marks | {"grade_id": "01-1-sum", "task": False}})
     notebook = nbformat.v4.new_notebook(cells=[forged, edited])
-    stock_commands.ExecuteApart(config=release.configuration(class_root)).preprocess(notebook, resources)
+    stock_commands.ExecuteInSandbox(config=release.configuration(class_root)).preprocess(notebook, resources)
     trusted = [cell.source for cell in ran[0].cells if notebooks.is_graded(cell)]
     assert len(trusted) == 2
     assert all(text.startswith("from course.checks import grade") for text in trusted)

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from nbgrader.api import Gradebook
 
+from course.base import atomic
 from course.grading.gradebook import database
 from course.grading.pipeline import classroom, outcomes, submission, worker_pool
 from course.grading.pipeline.classroom import ClassroomError, Options
@@ -26,10 +27,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def judge(work):
     """Scores that depend on what was handed in and on the tests, and on nothing else."""
-    outcome = Outcome(work.student, LAB, submission.fingerprint(work.files), work.key.fingerprint)
-    for source in work.key.notebooks:
+    outcome = Outcome(work.student, LAB, submission.fingerprint(work.files), work.assignment.fingerprint)
+    for source in work.assignment.notebooks:
         text = work.files.get(f"{source.name}.ipynb", b"")
-        seen = submission._hash(text, work.key.fingerprint)
+        seen = submission._hash(text, work.assignment.fingerprint)
         book = Notebook(source.name, executed='{"cells": []}')
         for cell in source.graded():
             by_hand = cell.task or cell.solution
@@ -48,7 +49,7 @@ def judge_slowly(work):
 
 
 def run(root, options=None, grade=judge, lab=LAB):
-    with worker_pool.Crew(2, grade=grade, warm=False) as workers:
+    with worker_pool.WorkerPool(2, grade=grade, warm=False) as workers:
         return classroom.grade(root, lab, workers, options or Options(quiet=True))
 
 
@@ -58,7 +59,7 @@ def gradebook(root):
 
 def content(root):
     """All that the gradebook says, without the ids that are made up."""
-    with database.Ledger(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
+    with database.Gradebook(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
         with book.transaction() as connection:
             comments = connection.execute(
                 sa.text(
@@ -68,7 +69,7 @@ def content(root):
                     " order by 1, 2, 3"
                 )
             ).all()
-        return book.standing(LAB), comments, sorted(book.recorded(LAB).items())
+        return book.scores(LAB), comments, sorted(book.recorded(LAB).items())
 
 
 def edit(root, student, notebook="01_answer"):
@@ -80,10 +81,10 @@ def test_everybody_gets_a_grade(class_root):
     summary = run(class_root)
     assert sorted(summary.graded) == ["ada", "bob", "cyd", "dee"]
     assert summary.unchanged == []
-    assert {row["points"] for row in summary.standing.values()} == {100.0}
+    assert {row["points"] for row in summary.scores.values()} == {100.0}
     with gradebook(class_root) as book:
         assert {row.student_id: row.score for row in book.assignment_submissions(LAB)} == {
-            student: row["score"] for student, row in summary.standing.items()
+            student: row["score"] for student, row in summary.scores.items()
         }
 
 
@@ -110,10 +111,10 @@ def test_only_a_changed_submission_is_graded_again(class_root):
 
 def test_everybody_is_graded_again_when_the_tests_change(class_root):
     run(class_root)
-    path = class_root / "solutions" / LAB / "01_answer.ipynb"
+    path = class_root / "solutions" / LAB / "checks" / "01-1-sum.py"
     text = path.read_text()
     assert "BEGIN HIDDEN TESTS" in text
-    path.write_text(text.replace("### BEGIN HIDDEN TESTS", "### BEGIN HIDDEN TESTS\\n# stricter now"))
+    path.write_text(text.replace("### BEGIN HIDDEN TESTS", "### BEGIN HIDDEN TESTS\n# stricter now"))
     assert len(run(class_root).graded) == 4
 
 
@@ -200,9 +201,9 @@ def test_a_persons_comment_stays_and_its_question_is_looked_at_when_the_answer_c
     run(class_root)
     with gradebook(class_root) as book:
         assert book.find_comment("01-1-sum-answer", "01_answer", LAB, "ada").manual_comment == "Well put."
-    with database.Ledger(f"sqlite:///{class_root}/classroom/gradebook.db", "late-flights") as book:
+    with database.Gradebook(f"sqlite:///{class_root}/classroom/gradebook.db", "late-flights") as book:
         first = judge_first(class_root)
-        row = next(row for row in book.standing(LAB) if row["student"] == "ada" and row["cell"] == first)
+        row = next(row for row in book.scores(LAB) if row["student"] == "ada" and row["cell"] == first)
         assert row["waiting"]
 
 
@@ -222,7 +223,7 @@ def test_late_work_is_penalised_as_nbgraders_plugin_says(class_root):
     for student, when in (("ada", "2026-01-01 11:59:59"), ("bob", "2026-01-01 12:00:01")):
         stamp = class_root / "classroom" / "submitted" / student / LAB / "timestamp.txt"
         stamp.write_text(f"{when}.000000 UTC\n")
-    standing = run(class_root).standing
+    standing = run(class_root).scores
     assert standing["ada"]["penalty"] == 0
     assert standing["bob"]["penalty"] > 0
     assert standing["bob"]["score"] == 0
@@ -268,15 +269,15 @@ def test_a_lab_that_the_gradebook_does_not_know_is_recorded_there(class_root):
 
 
 def test_a_full_disk_is_named_and_what_is_done_is_kept(class_root, monkeypatch):
-    write, calls = outcomes.write_whole, []
+    write, calls = atomic.write, []
 
-    def full(path, data):
+    def full(path, data, **options):
         calls.append(path)
         if len(calls) == 3:
             raise OSError(28, "No space left on device")
-        write(path, data)
+        write(path, data, **options)
 
-    monkeypatch.setattr(outcomes, "write_whole", full)
+    monkeypatch.setattr(atomic, "write", full)
     with pytest.raises(ClassroomError, match=r"No space left on device\. 2 submissions of this run are kept"):
         run(class_root)
     monkeypatch.undo()
@@ -290,7 +291,7 @@ def test_a_locked_gradebook_is_named_and_nothing_is_lost(class_root, monkeypatch
     run(class_root, Options(students=("ada",), quiet=True))
     other = sqlite3.connect(class_root / "classroom" / "gradebook.db")
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(database.LedgerError, match=r"another program is writing to the gradebook"):
+    with pytest.raises(database.GradebookError, match=r"another program is writing to the gradebook"):
         run(class_root)
     other.rollback()
     other.close()
@@ -303,7 +304,7 @@ def test_a_damaged_gradebook_is_named_with_the_way_out(class_root, damage):
     path = class_root / "classroom" / "gradebook.db"
     data = path.read_bytes()
     path.write_bytes(damage if damage != "torn" else data[:4096] + b"\xff" * (len(data) - 4096))
-    with pytest.raises(database.LedgerError, match=r"damaged: .*Put a copy of it back or move it away"):
+    with pytest.raises(database.GradebookError, match=r"damaged: .*Put a copy of it back or move it away"):
         run(class_root)
     path.unlink()
     assert run(class_root).graded == []

@@ -70,12 +70,12 @@ def test_hundreds_of_submissions_leave_nothing_behind_and_do_not_slow_down(class
 
     monkeypatch.setattr(outcomes.Store, "keep", note)
     gauge.start()
-    with worker_pool.Crew(2) as workers:
+    with worker_pool.WorkerPool(2) as workers:
         summary = classroom.grade(class_root, LAB, workers, classroom.Options(quiet=True))
     gauge.stop()
     assert len(summary.graded) == COUNT + 4
     assert summary.trouble == {}
-    assert {row["score"] for row in summary.standing.values()} == {90.0}
+    assert {row["score"] for row in summary.scores.values()} == {90.0}
     assert list(scratch.iterdir()) == []
     assert len(os.listdir("/proc/self/fd")) <= len(descriptors)
     deadline = time.monotonic() + 20
@@ -95,7 +95,7 @@ def test_hundreds_of_submissions_leave_nothing_behind_and_do_not_slow_down(class
 
 def test_a_zygote_that_is_killed_costs_nobody_a_point(class_root):
     hand_in(class_root, 6)
-    with worker_pool.Crew(2) as workers:
+    with worker_pool.WorkerPool(2) as workers:
 
         def kill():
             time.sleep(4)
@@ -104,7 +104,7 @@ def test_a_zygote_that_is_killed_costs_nobody_a_point(class_root):
         threading.Thread(target=kill, daemon=True).start()
         summary = classroom.grade(class_root, LAB, workers, classroom.Options(quiet=True))
     assert summary.trouble == {}
-    assert {row["score"] for row in summary.standing.values()} == {90.0}
+    assert {row["score"] for row in summary.scores.values()} == {90.0}
 
 
 def test_a_dask_cluster_gives_the_same_grades(class_root):
@@ -113,12 +113,12 @@ def test_a_dask_cluster_gives_the_same_grades(class_root):
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, protocol="tcp"
         ) as cluster,
-        worker_pool.Crew(cluster=cluster.scheduler_address) as workers,
+        worker_pool.WorkerPool(cluster=cluster.scheduler_address) as workers,
     ):
         assert workers.width == 2
         summary = classroom.grade(class_root, LAB, workers, classroom.Options(quiet=True))
     assert sorted(summary.graded) == ["ada", "bob", "cyd", "dee"]
-    assert {row["score"] for row in summary.standing.values()} == {90.0}
+    assert {row["score"] for row in summary.scores.values()} == {90.0}
 
 
 def test_a_submission_runs_the_same_in_this_process(class_root):
@@ -128,7 +128,7 @@ def test_a_submission_runs_the_same_in_this_process(class_root):
     from course.labs import release
 
     config = release.configuration(class_root).CourseDirectory
-    with database.Ledger(config.db_url, config.course_id) as book, book.transaction() as connection:
+    with database.Gradebook(config.db_url, config.course_id) as book, book.transaction() as connection:
         cells = assignment.load(connection, class_root / "solutions" / LAB)
     files = outcomes.handed_in(class_root / "classroom" / "submitted" / "ada" / LAB).files
     script = submission.Work("ada", files, cells, deadline_s=600)

@@ -17,7 +17,7 @@ from course.grading.gradebook import database
 from course.grading.pipeline import outcomes
 from course.grading.pipeline.submission import Answer, Cell, Notebook, Outcome
 from course.grading.reports import class_report, feedback, marks
-from course.labs import notebooks, source
+from course.labs import source
 
 LAB = "01_tiny"
 CHECKS = [
@@ -62,7 +62,7 @@ def graded_root(class_root):
         outcome("cyd"),
     ]
     config = release.configuration(class_root)
-    with database.Ledger(config.CourseDirectory.db_url, "late-flights") as book:
+    with database.Gradebook(config.CourseDirectory.db_url, "late-flights") as book:
         with book.transaction() as connection:
             cells = assignment.load(connection, class_root / "solutions" / LAB)
         book.record([(one, None) for one in made], cells, config)
@@ -238,8 +238,8 @@ def test_the_json_says_the_same_as_the_pages(graded_root):
 
 
 def test_the_fixture_has_hidden_tests_to_look_for(graded_root):
-    cells = [cell for path in source.sources(graded_root / "solutions" / LAB) for cell in notebooks.read(path).cells]
-    assert any("BEGIN HIDDEN TESTS" in cell.source for cell in cells)
+    questions = source.questions(graded_root / "solutions" / LAB)
+    assert any("BEGIN HIDDEN TESTS" in path.read_text() for path in questions)
 
 
 def test_a_question_for_a_person_is_called_by_its_heading():

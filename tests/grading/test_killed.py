@@ -62,10 +62,10 @@ def wait_until_gone(*places):
 
 def content(root):
     """All that the gradebook says, without ids that are made up."""
-    with database.Ledger(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
+    with database.Gradebook(f"sqlite:///{root}/classroom/gradebook.db", "late-flights") as book:
         with book.transaction() as connection:
             comments = [tuple(row) for row in connection.execute(sa.text(COMMENTS))]
-        return book.standing(LAB), comments
+        return book.scores(LAB), comments
 
 
 @pytest.mark.slow

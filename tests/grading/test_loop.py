@@ -16,8 +16,8 @@ import pytest
 from nbgrader.api import Gradebook
 
 from course.grading.intake import submissions
-from course.grading.pipeline import classroom, worker_pool
-from course.labs import notebooks, release, running, source
+from course.grading.pipeline import classroom
+from course.labs import description, notebooks, release, running, source
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,18 +47,16 @@ def gradebook(root):
     return Gradebook(f"sqlite:///{root}/classroom/gradebook.db")
 
 
-def autograde(root, lab=LAB):
-    """Grade everybody; one entry a student, by name."""
-    with worker_pool.Crew(1) as workers:
-        summary = classroom.grade(root, lab, workers, classroom.Options(quiet=True))
-    assert not summary.trouble
-    return [SimpleNamespace(student=student, **row) for student, row in summary.standing.items()]
-
-
 @pytest.fixture
-def released_root(course_root):
-    release.release(course_root)
-    return course_root
+def autograde(one_worker):
+    """Grade everybody; one entry per student, by name."""
+
+    def of(root, lab=LAB):
+        summary = classroom.grade(root, lab, one_worker, classroom.Options(quiet=True))
+        assert not summary.trouble
+        return [SimpleNamespace(student=student, **row) for student, row in summary.scores.items()]
+
+    return of
 
 
 def test_a_class_of_three_goes_through_the_loop(released_root, run_course):
@@ -85,7 +83,7 @@ def test_a_class_of_three_goes_through_the_loop(released_root, run_course):
     assert [(row["student_id"], float(row["score"])) for row in rows] == [("ada", 90), ("bob", 30), ("cyd", 0)]
 
 
-def test_a_warning_costs_nothing_and_a_syntax_error_takes_only_its_own_cell(released_root):
+def test_a_warning_costs_nothing_and_a_syntax_error_takes_only_its_own_cell(released_root, autograde):
     noisy = "import sys, warnings\nwarnings.warn('old')\nprint('x', file=sys.stderr)\nanswers['sum'] = 42"
     hand_in(released_root, "ada", {"01-1-sum-answer": noisy, "01-1-file-answer": "%%ship project.yaml\nname: ada"})
     hand_in(released_root, "bob", {"01-1-sum-answer": "answers['sum' = 42"})
@@ -93,14 +91,10 @@ def test_a_warning_costs_nothing_and_a_syntax_error_takes_only_its_own_cell(rele
     assert scores == {"ada": 90, "bob": 10}
 
 
-def test_what_cannot_be_judged_goes_to_a_person_with_what_could(released_root):
-    path = released_root / "solutions" / LAB / "02_module.ipynb"
-    notebook = notebooks.read(path)
-    cell = next(cell for cell in notebook.cells if notebooks.grade_id(cell) == "01-2-double")
-    cell.source = cell.source.replace(
-        "    expect(doubling.double(-4)", "    raise OSError('the disk')\n    expect(doubling.double(-4)"
-    )
-    notebooks.write(notebook, path)
+def test_what_cannot_be_judged_goes_to_a_person_with_what_could(released_root, autograde):
+    path = released_root / "solutions" / LAB / "checks" / "01-2-double.py"
+    breaks = "    raise OSError('the disk')\n    expect(doubling.double(-4)"
+    path.write_text(path.read_text().replace("    expect(doubling.double(-4)", breaks))
     hand_in(released_root, "ada")
     (outcome,) = autograde(released_root, LAB)
     assert (outcome.score, outcome.waiting) == (50, 2)
@@ -110,7 +104,7 @@ def test_what_cannot_be_judged_goes_to_a_person_with_what_could(released_root):
         assert "20 of 40 points" in book.find_comment("01-2-double-answer", "02_module", LAB, "ada").comment
 
 
-def test_one_bad_submission_does_not_stop_the_others(released_root):
+def test_one_bad_submission_does_not_stop_the_others(released_root, autograde):
     hand_in(released_root, "ada")
     hand_in(released_root, "bob")
     broken = released_root / "classroom" / "submitted" / "ada" / LAB / "02_module.ipynb"
@@ -120,7 +114,7 @@ def test_one_bad_submission_does_not_stop_the_others(released_root):
     assert bob.score == 90
 
 
-def test_a_solution_that_was_run_in_place_is_not_given_to_students(released_root):
+def test_a_solution_that_was_run_in_place_is_not_given_to_students(released_root, autograde):
     shipped = released_root / "solutions" / LAB / "shipped"
     shipped.mkdir()
     (shipped / "answers.json").write_text('{"sum": 42}')
@@ -130,7 +124,7 @@ def test_a_solution_that_was_run_in_place_is_not_given_to_students(released_root
     assert outcome.score == 0
 
 
-def test_a_grade_cell_that_was_changed_or_deleted_counts_as_it_was(released_root):
+def test_a_grade_cell_that_was_changed_or_deleted_counts_as_it_was(released_root, autograde):
     hand_in(released_root, "eve", blank=["01_answer", "02_module"])
     folder = released_root / "classroom" / "submitted" / "eve" / LAB
     notebook = notebooks.read(folder / "02_module.ipynb")
@@ -145,7 +139,7 @@ def test_a_grade_cell_that_was_changed_or_deleted_counts_as_it_was(released_root
     assert (outcome.score, outcome.points) == (0, 100)
 
 
-def test_an_answer_that_does_not_run_is_told_with_its_error(released_root, run_course):
+def test_an_answer_that_does_not_run_is_told_with_its_error(released_root, run_course, autograde):
     hand_in(released_root, "ada", {"01-1-sum-answer": "answers['sum'] = sum([20, 22]"})
     hand_in(released_root, "bob", blank=["01_answer", "02_module"])
     autograde(released_root, LAB)
@@ -156,7 +150,7 @@ def test_an_answer_that_does_not_run_is_told_with_its_error(released_root, run_c
     assert "its cell ended" not in bob  # a blank stops at its own stub
 
 
-def test_a_second_run_grades_only_what_is_new(released_root):
+def test_a_second_run_grades_only_what_is_new(released_root, autograde):
     hand_in(released_root, "ada")
     assert [outcome.score for outcome in autograde(released_root, LAB)] == [90]
     stamp = released_root / "classroom" / "autograded" / "ada" / LAB / "01_answer.ipynb"
@@ -218,20 +212,19 @@ def _validate(path):
 
 
 def _real_labs():
-    """All labs; all but the first are exhaustive, and some need more than this machine may have."""
-    needs = {"04_docker": [pytest.mark.engine], "05_k8s": [pytest.mark.cluster]}
-    return [
-        pytest.param(folder.name, marks=[*needs.get(folder.name, []), *([pytest.mark.exhaustive] if number else [])])
-        for number, folder in enumerate(source.labs(REPOSITORY))
-    ]
+    """All labs that are released; some need more than this machine may have."""
+    labs = description.of_course(REPOSITORY)
+    return [pytest.param(lab.name, marks=[getattr(pytest.mark, needed) for needed in lab.needs]) for lab in labs]
 
 
+@pytest.mark.sampled
 @pytest.mark.timeout(1800)  # students take a whole lab
 @pytest.mark.parametrize("lab", _real_labs())
-def test_a_class_takes_a_real_lab(course_root, lab):
+def test_a_class_takes_a_real_lab(course_root, lab, autograde):
     """The solution earns all that no person grades; in the first lab the blank earns nothing, and half something."""
     shutil.rmtree(course_root / "solutions")
-    shutil.copytree(REPOSITORY / "solutions" / lab, course_root / "solutions" / lab)
+    left_out = shutil.ignore_patterns(*source.GENERATED)
+    shutil.copytree(REPOSITORY / "solutions", course_root / "solutions", ignore=left_out)  # a lab starts from another
     release.release(course_root, [lab])
     names = [path.name for path in source.sources(course_root / "solutions" / lab)]
     solved_by = {"ada": len(names), **({"bob": len(names) // 2, "cyd": 0} if lab.startswith("01") else {})}

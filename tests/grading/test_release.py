@@ -9,6 +9,7 @@ import sys
 import pytest
 from nbgrader.utils import compute_checksum
 
+from course.base.names import UnknownName
 from course.labs import notebooks, release, source
 
 
@@ -76,7 +77,7 @@ def test_one_lab_is_released_by_name_or_number(course_root):
     notebooks = ["01_tiny/01_answer.ipynb", "01_tiny/02_module.ipynb"]
     changed = [change.path for change in release.release(course_root, ["01"]) if change.path.endswith(".ipynb")]
     assert changed == notebooks
-    with pytest.raises(release.ReleaseError, match=r"there is no lab '07'.*01_tiny"):
+    with pytest.raises(UnknownName, match=r"there is no lab '07'.*01_tiny"):
         release.release(course_root, ["07"])
 
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from course.labs import notebooks, release, running
+from course.base.names import UnknownName
+from course.labs import notebooks, running
 
 pytestmark = pytest.mark.timeout(300)  # kernels start
 
@@ -47,7 +48,7 @@ def test_notebooks_are_picked_by_name_number_or_path(course_root):
     for name in ("2", "02", "02_module", "02_module.ipynb", str(lab / "02_module.ipynb")):
         assert [path.name for path in running.pick(lab, [name])] == ["02_module.ipynb"]
     assert len(running.pick(lab)) == 2
-    with pytest.raises(running.RunError, match="there are: 01_answer, 02_module"):
+    with pytest.raises(UnknownName, match="there are: 01_answer, 02_module"):
         running.pick(lab, ["9"])
     with pytest.raises(running.RunError, match="no notebooks in"):
         running.pick(lab / "shipped")
@@ -69,10 +70,9 @@ def test_stored_outputs_come_from_a_clean_folder_in_the_order_of_the_lab(course_
 
 
 @pytest.mark.slow
-def test_check_runs_only_the_grade_cells(course_root, run_course):
-    release.release(course_root)
-    folder = course_root / "labs" / "01_tiny"
-    blank = run_course(course_root, "check", str(folder))
+def test_check_runs_only_the_grade_cells(released_root, run_course):
+    folder = released_root / "labs" / "01_tiny"
+    blank = run_course(released_root, "check", str(folder))
     assert blank.exit_code == 1
     assert "✗ answers['sum'] is shipped" in blank.output
     assert "01_tiny: 0 of 50 points, 40 more are decided by hidden checks" in blank.output
@@ -80,7 +80,7 @@ def test_check_runs_only_the_grade_cells(course_root, run_course):
     (folder / "shipped" / "answers.json").write_text('{"sum": 42}')
     (folder / "shipped" / "project.yaml").write_text("name: x\n")
     (folder / "shipped" / "doubling.py").write_text("def double(x):\n    return 2 * x\n")
-    full = run_course(course_root, "check", "01", "--json")
+    full = run_course(released_root, "check", "01", "--json")
     assert full.exit_code == 0, full.output
     record = json.loads(full.output)
     assert (record["score"], [one["grade_id"] for one in record["questions"]]) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import io
 import os
 import stat
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from course.grading.intake import platforms, submissions
-from course.grading.intake.submissions import SubmissionError
+from course.base.names import UnknownName
+from course.grading.intake import archives, collecting, platforms, submissions, verification
+from course.grading.intake.archives import IntakeLimits, SubmissionError
 from course.student import handing_in
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "course"
@@ -115,15 +117,16 @@ def test_two_members_of_one_name_are_refused(hand_in, course_root):
 
 
 def test_sizes_that_a_zip_states_are_not_trusted(hand_in, course_root, monkeypatch):
-    monkeypatch.setattr(submissions, "MAX_FILE_BYTES", 1000)
+    def limits(**most):
+        monkeypatch.setattr(archives, "IntakeLimits", functools.partial(IntakeLimits, **most))
+
+    limits(file_bytes=1000)
     with pytest.raises(SubmissionError, match="larger than"):
         hand_in(("large.txt", os.urandom(2000)))
-    monkeypatch.setattr(submissions, "MAX_FILE_BYTES", 2**20)
-    monkeypatch.setattr(submissions, "MAX_TOTAL_BYTES", 3000)
+    limits(total_bytes=3000)
     with pytest.raises(SubmissionError, match="takes more than"):
         hand_in(("a.txt", os.urandom(2000)), ("b.txt", os.urandom(2000)))
-    monkeypatch.setattr(submissions, "MAX_TOTAL_BYTES", 2**20)
-    monkeypatch.setattr(submissions, "MAX_FILES", 3)
+    limits(files=3)
     with pytest.raises(SubmissionError, match="more than 3 files"):
         hand_in(*((f"{number}.txt", "") for number in range(5)))
     assert nothing_came_in(course_root)
@@ -183,7 +186,7 @@ def test_a_students_id_cannot_lead_elsewhere(hand_in, student):
 
 
 def test_an_unknown_lab_or_place_is_refused(hand_in, course_root, tmp_path):
-    with pytest.raises(SubmissionError, match="there are: 01_tiny"):
+    with pytest.raises(UnknownName, match="there are: 01_tiny"):
         hand_in(lab="09_none")
     with pytest.raises(SubmissionError, match="does not exist"):
         submissions.submit(course_root, tmp_path / "nowhere", lab=LAB, student="ada")
@@ -197,14 +200,14 @@ def test_collecting_goes_on_after_one_that_is_refused_and_takes_each_once(course
     (inbox / "eve").symlink_to("/etc")
     with zipfile.ZipFile(inbox / "ada.zip", "w") as archive:
         archive.writestr("01_answer.ipynb", notebook)
-    taken, refused = submissions.collect(course_root, inbox, lab=LAB)
+    taken, refused = collecting.collect(course_root, inbox, lab=LAB)
     assert [submission.student for submission in taken] == ["ada", "bob"]
     assert list(refused) == ["cyd.zip", "eve"]
-    assert submissions.collect(course_root, inbox, lab=LAB)[0] == []
+    assert collecting.collect(course_root, inbox, lab=LAB)[0] == []
     with pytest.raises(SubmissionError, match=r"ada.zip is the work of one student; say whose it is: --student"):
-        submissions.collect(course_root, inbox / "ada.zip", lab=LAB)
+        collecting.collect(course_root, inbox / "ada.zip", lab=LAB)
     with pytest.raises(SubmissionError, match="is not a folder, nor a zip"):
-        submissions.collect(course_root, inbox / "cyd.zip", lab=LAB)
+        collecting.collect(course_root, inbox / "cyd.zip", lab=LAB)
 
 
 @pytest.mark.parametrize("student", ["zoë müller", "李小龍", "Ολυμπία", "o'hara", "محمد", "a+b@x.org", "Zoe\u0308"])
@@ -223,7 +226,7 @@ def test_names_of_any_script_are_taken_in_graded_and_told(class_root, tmp_path, 
     config = release.configuration(class_root)
     done = Outcome(taken.student, "01_tiny", "s", "t", [Notebook("02_module", cells=[Cell("01-2-double", 40, 7.0)])])
     outcomes.Store(class_root, "01_tiny").keep(done, {})
-    with database.Ledger(config.CourseDirectory.db_url, "late-flights") as book:
+    with database.Gradebook(config.CourseDirectory.db_url, "late-flights") as book:
         with book.transaction() as connection:
             cells = assignment.load(connection, class_root / "solutions" / "01_tiny")
         book.record([(done, None)], cells, config)
@@ -262,9 +265,9 @@ def test_a_receipt_that_fits_gives_the_time_and_the_code_that_the_student_keeps(
     taken = submissions.submit(course_root, made.zip, lab="1", student="ada")
     assert (taken.receipt, taken.remarks) == (made.receipt.code, ())
     assert (taken.folder / "timestamp.txt").read_text().startswith("2026-03-01 12:00:00")
-    (verdict,) = submissions.verify(course_root, LAB)
+    (verdict,) = verification.verify(course_root, LAB)
     assert (verdict.name, verdict.fits, verdict.receipt.code) == ("ada", True, made.receipt.code)
-    assert submissions.verify(course_root, str(made.zip))[0].fits
+    assert verification.verify(course_root, str(made.zip))[0].fits
 
 
 def test_work_that_was_changed_after_the_receipt_is_taken_in_and_said(course_root, handed_in, tmp_path):
@@ -273,7 +276,7 @@ def test_work_that_was_changed_after_the_receipt_is_taken_in_and_said(course_roo
     taken = submissions.submit(course_root, other, lab=LAB, student="ada")
     assert taken.remarks == ("not as its receipt says: shipped/answers.json was changed",)
     assert not (taken.folder / "timestamp.txt").read_text().startswith("2026-03-01")
-    (verdict,) = submissions.verify(course_root, "1", student="ada")
+    (verdict,) = verification.verify(course_root, "1", student="ada")
     assert not verdict.fits
 
 
@@ -301,9 +304,9 @@ def test_one_zip_from_two_students_is_noticed(course_root, handed_in):
 
 def test_work_without_a_receipt_cannot_be_verified(hand_in, course_root):
     hand_in()
-    assert submissions.verify(course_root, LAB)[0].problems == ("there is no receipt in it",)
+    assert verification.verify(course_root, LAB)[0].problems == ("there is no receipt in it",)
     with pytest.raises(SubmissionError, match="nothing of eve was taken in"):
-        submissions.verify(course_root, LAB, student="eve")
+        verification.verify(course_root, LAB, student="eve")
 
 
 # -- what platforms export ---------------------------------------------------------------------------------------------
@@ -332,13 +335,13 @@ def test_an_export_of_moodle_is_taken_in_by_name_with_or_without_folders(course_
         f"Zoë Müller_102_assignsubmission_file_{second.zip.name}": other,
         f"Zoë Müller_102_assignsubmission_file_{second.kept.name}": second.receipt.to_json(),
     }
-    taken, refused = submissions.collect(course_root, export(**members), lab=LAB)
+    taken, refused = collecting.collect(course_root, export(**members), lab=LAB)
     assert refused == {}
     assert {one.student: one.receipt for one in taken} == {
         "Ada Lovelace": first.receipt.code,
         "Zoë Müller": second.receipt.code,
     }
-    assert submissions.collect(course_root, export(**members), lab=LAB) == ([], {})
+    assert collecting.collect(course_root, export(**members), lab=LAB) == ([], {})
 
 
 def test_an_export_of_canvas_is_taken_in_by_number_and_late_work_is_said(course_root, handed_in, export):
@@ -348,7 +351,7 @@ def test_an_export_of_canvas_is_taken_in_by_number_and_late_work_is_said(course_
         "babbagecharles_4712_992_text.html": "<p>I have nothing</p>",
         "hoppergrace_4713_993_work.docx": "words",
     }
-    taken, refused = submissions.collect(course_root, export(**members), lab=LAB)
+    taken, refused = collecting.collect(course_root, export(**members), lab=LAB)
     assert [(one.student, one.remarks) for one in taken] == [("lovelaceada-4711", ("Canvas marks it as late",))]
     assert list(refused) == ["hoppergrace_4713_993_work.docx"]
 
@@ -356,7 +359,7 @@ def test_an_export_of_canvas_is_taken_in_by_number_and_late_work_is_said(course_
 def test_a_folder_around_an_export_is_seen_through(course_root, handed_in, export):
     made = handed_in()
     members = {f"lab one/Ada Lovelace_101_assignsubmission_file_{made.zip.name}": made.zip.read_bytes()}
-    taken, _ = submissions.collect(course_root, export(**members), lab=LAB)
+    taken, _ = collecting.collect(course_root, export(**members), lab=LAB)
     assert [one.student for one in taken] == ["Ada Lovelace"]
 
 
@@ -375,7 +378,7 @@ def test_the_gradebook_gives_platforms_people_their_ids(class_root, handed_in, e
         "Maria Mayer_103_assignsubmission_file_work.zip": work[2],
         "Nobody Known_104_assignsubmission_file_work.zip": work[3],
     }
-    taken, refused = submissions.collect(class_root, export(**members), lab=LAB)
+    taken, refused = collecting.collect(class_root, export(**members), lab=LAB)
     assert {one.student for one in taken} == {"al01", "cb02", "Nobody Known"}
     assert "whom the gradebook does not know" in next(one for one in taken if one.student == "Nobody Known").remarks[0]
     assert "mm03, mm04 are all called 'Maria Mayer'" in refused["Maria Mayer_103_assignsubmission_file_work.zip"]
@@ -384,14 +387,14 @@ def test_the_gradebook_gives_platforms_people_their_ids(class_root, handed_in, e
 def test_two_people_of_one_name_in_an_export_are_not_mixed_up(course_root, handed_in, export):
     made = handed_in()
     members = {f"Jo Li_{number}_assignsubmission_file_work.zip": made.zip.read_bytes() for number in (1, 2)}
-    taken, refused = submissions.collect(course_root, export(**members), lab=LAB)
+    taken, refused = collecting.collect(course_root, export(**members), lab=LAB)
     assert taken == []
     assert all("two people are called 'Jo Li'" in reason for reason in refused.values())
 
 
 def test_a_name_that_says_nothing_of_the_student_is_refused(course_root, handed_in):
     made = handed_in()
-    _, refused = submissions.collect(course_root, made.zip.parent, lab=LAB)
+    _, refused = collecting.collect(course_root, made.zip.parent, lab=LAB)
     assert "rename it to the student's id" in refused[made.zip.name]
 
 

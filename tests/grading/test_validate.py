@@ -7,27 +7,34 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbgrader import utils
 
-from course.labs import notebooks, release, running
+from course.labs import notebooks, running
 from course.student.validate import _reword, _wrap
 
 LAB = "01_tiny"
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each starts two cold kernels
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each starts nbgrader, and it starts kernels
+
+
+@pytest.fixture(autouse=True)
+def kernels(request, monkeypatch):
+    """Kernels are forked warm where there is a sandbox, except in a test that is marked `cold`."""
+    from course.grading.sandbox import policy, zygote
+
+    if policy.why_not() is None and request.node.get_closest_marker("cold") is None:
+        monkeypatch.setenv(zygote.ENVIRONMENT, request.getfixturevalue("warm").path)
 
 
 @pytest.fixture
-def student_root(course_root):
+def student_root(released_root):
     """The course as a student has it: no solutions, and no gradebook."""
-    release.release(course_root)
-    originals = course_root.parent / "originals"
-    shutil.move(course_root / "solutions", originals)
-    shutil.rmtree(course_root / "classroom", ignore_errors=True)
-    return course_root
+    originals = released_root.parent / "originals"
+    shutil.move(released_root / "solutions", originals)
+    shutil.rmtree(released_root / "classroom", ignore_errors=True)
+    return released_root
 
 
 def take(root, name, answers=None):
@@ -48,6 +55,7 @@ def validate(root, path, *options):
     return done.stdout
 
 
+@pytest.mark.cold
 def test_a_right_notebook_passes_though_hidden_checks_are_not_there(student_root):
     path = take(student_root, "01_answer.ipynb")
     before = path.read_bytes()
@@ -104,6 +112,7 @@ def test_points_that_are_earned_in_part_name_the_checks_that_failed(student_root
     assert "expected 84; got 43" in said
 
 
+@pytest.mark.cold
 def test_what_cells_do_to_their_kernel_changes_no_verdict(student_root):
     """As in grading: the hook would pass every check that runs in the same kernel."""
     hook = """import course.checks.core.question as q
@@ -142,6 +151,7 @@ def test_an_edited_grade_cell_is_named(student_root):
     assert "THE CONTENTS OF 1 TEST CELL(S) HAVE CHANGED" in validate(student_root, path)
 
 
+@pytest.mark.cold
 def test_the_validate_button_says_the_same(student_root, monkeypatch):
     """The server's own handler, in a running event loop, as JupyterLab asks it."""
     program = """
@@ -179,15 +189,3 @@ print(json.dumps(asyncio.run(ask())))
     (failed,) = answers[1]["value"]["failed"]
     assert failed["source"] == "A sum"
     assert "✗ the sum is a number" in failed["raw_error"]
-
-
-def test_a_warm_kernel_is_used_where_there_is_one(student_root, monkeypatch):
-    from course.grading.sandbox import policy, zygote
-
-    if policy.why_not() is not None:
-        pytest.skip("the zygote needs Linux")
-    path = take(student_root, "01_answer.ipynb")
-    with zygote.Zygote() as warm:
-        monkeypatch.setenv(zygote.ENVIRONMENT, warm.path)
-        assert "Success!" in validate(student_root, path)
-    assert Path(path).is_file()

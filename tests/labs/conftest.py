@@ -24,16 +24,15 @@ import yaml
 from jupyter_client.provisioning import KernelProvisionerFactory
 from nbformat import NotebookNode
 
-from course import handover
-from course.checks.core.loading import FOLDER
+from course.base.threads import ONE_THREAD
 from course.grading.pipeline.execute import trusted_examiner
 from course.grading.sandbox import policy, zygote
-from course.labs import notebooks, release, runner, running, source
+from course.labs import description, notebooks, release, runner, running, source
 from course.labs.examiner import Examiner, plain
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = REPOSITORY / "tests" / "fixtures" / "course"
-NEEDS = {"04_docker": "engine", "05_k8s": "cluster"}  # what a lab's notebooks need to run as their author ran them
+NEEDS = {lab.name: lab.needs for lab in description.of_course(REPOSITORY, drafts=True)}  # each an engine or a cluster
 LIVE = "COURSE_LIVE"  # "off": a notebook's own cells find no engine and no cluster, as when it is graded
 RUN = {"stages", "blank_scores"}  # fixtures that run notebooks
 
@@ -134,21 +133,35 @@ LABS = _labs()
 CHAPTERS = [Chapter(lab, path) for lab in LABS for path in lab.notebooks]
 KEPT = [Kept(lab, path) for lab in LABS for path in sorted(lab.submissions.glob("*/*.yaml"))]
 COSTLY = {kept for kept in KEPT if kept.case["costly"]}
-SAMPLE = set({(kept.path.parent, kept.chapter): kept for kept in reversed(KEPT) if kept not in COSTLY}.values())
+
+
+def _sample() -> set[Kept]:
+    """Of each question the first wrong submission that loses points there, of each notebook the first right one."""
+    seen: set[str] = set()
+    chosen = set()
+    for kept in KEPT:
+        shows = set(kept.case["grades"]) if kept.path.parent.name == "wrong" else {str(kept.chapter)}
+        if kept not in COSTLY and shows - seen:
+            seen |= shows
+            chosen.add(kept)
+    return chosen
+
+
+SAMPLE = _sample()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test its labs, chapters, graded cells or kept submissions.
 
     A test that runs notebooks of a lab that needs an engine or a cluster carries that mark. Of the kept submissions
-    that run, all are `exhaustive` but the first wrong and the first right one of each notebook that is not `costly`.
+    that run, all are `exhaustive` but those of the sample, which has one for each question and each notebook.
     """
     runs = bool(RUN & set(metafunc.fixturenames))
 
     def marked(value: Any, lab: Lab) -> Any:
         marks = []
-        if runs and lab.name in NEEDS:
-            marks.append(getattr(pytest.mark, NEEDS[lab.name]))
+        if runs:
+            marks += [getattr(pytest.mark, needed) for needed in NEEDS.get(lab.name, [])]
         if runs and value in COSTLY:
             marks += [pytest.mark.exhaustive, pytest.mark.costly]
         elif runs and isinstance(value, Kept) and value not in SAMPLE:
@@ -248,7 +261,7 @@ def _zygote() -> Iterator[zygote.Zygote | None]:
     if policy.why_not() is not None:
         yield None
         return
-    with zygote.Zygote() as made:
+    with zygote.Zygote(description.warm_modules(REPOSITORY)) as made:
         yield made
 
 
@@ -261,7 +274,7 @@ def _quick_kernels(_zygote: zygote.Zygote | None, monkeypatch: pytest.MonkeyPatc
     so it is made to forget before other tests start kernels.
     """
     KernelProvisionerFactory.clear_instance()
-    for key, value in runner.SINGLE_THREADED.items():
+    for key, value in ONE_THREAD.items():
         monkeypatch.setenv(key, value)
     monkeypatch.delenv("COURSE_SHIPPED", raising=False)
     monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
@@ -315,8 +328,9 @@ class Stages:
     def _begin(self, lab: Lab, place: Path) -> None:
         """The lab's folder before anything ran and, beside it, what the lab that it starts from shipped."""
         running.clean_copy(lab.folder, place / lab.name)
-        rule = handover.HANDOVERS.get(lab.name)
-        earlier = next((one for one in LABS if rule and one.name == rule.before and one.root == lab.root), None)
+        described = description.find(lab.folder)
+        origin = described.starts_from if described else None
+        earlier = next((one for one in LABS if origin and one.name == origin.lab and one.root == lab.root), None)
         if earlier is not None:
             shipped = self.folder(earlier, len(earlier.notebooks)) / "shipped"
             shutil.copytree(shipped, place / earlier.name / "shipped", symlinks=True)
@@ -372,10 +386,8 @@ def blank_scores(
 
     def of(lab: Lab) -> dict[str, Any]:
         def build(place: Path) -> None:
-            folder = running.clean_copy(released(lab), place / lab.name)
+            folder = running.clean_copy(lab.folder, place / lab.name)  # its questions with their hidden checks
             scores: dict[str, Any] = {}
-            shutil.rmtree(folder / FOLDER)
-            shutil.copytree(lab.folder / FOLDER, folder / FOLDER)  # with their hidden checks, as when grading
             for path in lab.notebooks:
                 blank = notebooks.read(released(lab) / path.name)
                 with (

@@ -10,8 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from course import handover
-from course.labs import notebooks, source
+from course.labs import description, notebooks, source
 
 OPENING = ["What you will ship", "Objectives", "Before you start", "Time"]
 CLOSING = ["Summary", "Take away", "Going further"]
@@ -169,7 +168,7 @@ def test_spelling(chapter, tmp_path):
 
 
 def test_every_source_file_beside_the_notebooks_is_text(lab):
-    reference = lab.folder / handover.REFERENCE  # what a notebook shipped: models, too
+    reference = lab.folder / description.REFERENCE  # what a notebook shipped: models, too
     for path in source.given_files(lab.folder):
         if reference in path.parents:
             continue

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course.labs import notebooks, source
+from course.labs import description, notebooks, source
 
 from .conftest import CHAPTERS, TINY
 
@@ -79,7 +79,8 @@ def test_a_stored_output_holds_no_place_of_the_machine_that_made_it(chapter):
 
 
 def test_a_lab_is_worth_100_points(lab):
-    assert sum(source.points(notebooks.read(path)) for path in lab.notebooks) == source.LAB_POINTS
+    worth = sum(source.points(notebooks.read(path)) for path in lab.notebooks)
+    assert worth == source.LAB_POINTS or (worth < source.LAB_POINTS and description.is_draft(lab.folder))
 
 
 def test_a_lab_has_no_problem_that_release_would_refuse(lab):

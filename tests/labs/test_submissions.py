@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from course import shipping
-from course.labs import notebooks, runner, running
+from course.labs import description, notebooks, runner, running
 
 from .conftest import LIVE
 
@@ -65,8 +65,8 @@ def test_a_kept_submission_names_cells_that_exist_and_says_what_it_is_about(kept
 
 
 def test_a_lab_keeps_enough_wrong_and_right_submissions(lab):
-    if "fixtures" in lab.submissions.parts:
-        wrong, right = 1, 1  # the very small lab
+    if "fixtures" in lab.submissions.parts or description.is_draft(lab.folder):
+        wrong, right = 1, 1  # the very small lab, and one that is being written
     else:
         wrong, right = WRONG_PER_LAB, RIGHT_PER_LAB
     assert len(list(lab.submissions.glob("wrong/*.yaml"))) >= wrong

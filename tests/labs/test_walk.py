@@ -7,11 +7,11 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from course import handover
 from course.cli import main
 from course.grading import end_to_end
+from course.labs import description
 
-from .conftest import CHAPTERS, REPOSITORY, TINY
+from .conftest import CHAPTERS, TINY
 
 
 @pytest.mark.slow
@@ -20,7 +20,7 @@ def test_a_small_course_is_walked_and_shown(tmp_path):
     done = CliRunner().invoke(main, ["--root", str(TINY), "walk", "--to", str(tmp_path / "way")])
     assert done.exit_code == 0, done.output
     shown = (tmp_path / "way" / end_to_end.PAGE).read_text()
-    for stage in end_to_end.walk(TINY, tmp_path / "again"):
+    for stage in end_to_end.run(TINY, tmp_path / "again"):
         assert stage.title in shown
         assert stage.title in done.output
         assert stage.score == stage.worth
@@ -55,5 +55,6 @@ def test_a_lab_starts_from_what_the_one_before_shipped(lab, stages):
     """The one run of the solutions is the whole road: from the data to the cluster."""
     ran = [stages.ran(chapter) for chapter in CHAPTERS if chapter.lab == lab]
     sentences = [sentence for notebook in ran if (sentence := end_to_end.start(notebook))]
-    assert bool(sentences) == (lab.name in handover.HANDOVERS and lab.root == REPOSITORY)
+    described = description.find(lab.folder)
+    assert bool(sentences) == (described is not None and described.starts_from is not None)
     assert [sentence for sentence in sentences if "your own work" not in sentence] == []

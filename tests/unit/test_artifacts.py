@@ -19,6 +19,8 @@ from course import flights
 from course.checks import CheckFailed, Unmet
 from course.checks.model.artifacts import MODELS, Formats, artifact_folder, flights_as_json
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 REFERENCE = Path(__file__).parents[2] / "solutions" / "03_flask_api" / "given" / "reference" / "artifact"
 
 

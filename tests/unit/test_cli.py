@@ -117,12 +117,12 @@ def test_a_folder_without_notebooks_is_refused(course, tmp_path):
 
 
 def test_the_course_is_found_from_a_folder_inside_it(monkeypatch):
-    from course import cli
+    from course.cli import group
 
-    here = Path(cli.__file__).resolve().parent
-    monkeypatch.chdir(here / "checks")
+    here = Path(group.__file__).resolve().parent
+    monkeypatch.chdir(here)
 
     class Context:
         obj = None
 
-    assert cli._root(Context()) == here.parent
+    assert group.root_folder(Context()) == here.parent.parent

@@ -230,6 +230,7 @@ def test_a_python_without_ensurepip_is_refused_with_the_package_to_install(tmp_p
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.timeout(600)
+@pytest.mark.timed("an environment that is there already costs a small part of what making it costs")
 def test_make_env_goes_on_after_an_interruption_and_after_the_clone_was_moved(tmp_path):
     clone = tmp_path / "a clone with spaces"
     clone.mkdir()
@@ -247,7 +248,9 @@ def test_make_env_goes_on_after_an_interruption_and_after_the_clone_was_moved(tm
     first.wait()
     assert not stamp.exists()
 
+    began = time.perf_counter()
     done = make(clone, "env", **plain)
+    whole = time.perf_counter() - began
     assert done.returncode == 0, done.stderr
     assert stamp.exists()
 
@@ -257,7 +260,7 @@ def test_make_env_goes_on_after_an_interruption_and_after_the_clone_was_moved(tm
         again = make(clone, "env", **plain)
         took.append(time.perf_counter() - began)
         assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
-    assert min(took) < 3
+    assert min(took) < whole / 5
 
     moved = clone.rename(tmp_path / "moved")
     done = make(moved, "env", **plain)
@@ -284,7 +287,7 @@ def test_a_conda_environment_gets_the_lock_and_the_course_and_keeps_what_it_has(
     assert done.returncode == 0, done.stderr
     assert (Path(own) / "solver-1.0.dist-info").exists()
     assert not (clone / ".venv").exists()
-    examine = "from course import doctor; print(doctor.examine(doctor.CHECKS['packages']))"
+    examine = "from course.student import doctor; print(doctor.examine(doctor.CHECKS['packages']))"
     found = subprocess.run([conda / "bin" / "python", "-c", examine], cwd=tmp_path, capture_output=True, text=True)
     assert "outcome='pass'" in found.stdout
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from course.base import untrusted
 from course.checks.core.expectations import CheckFailed, Unmet
 from course.checks.files import reading
 
@@ -55,7 +56,7 @@ def test_a_missing_folder_of_shipped_files_is_like_a_missing_file(monkeypatch, t
 
 @pytest.mark.parametrize("name", ["", "/etc/passwd", "../secret", "a/../../secret", "a/.."])
 def test_a_check_that_asks_for_a_path_outside_is_a_bug(shipped, name):
-    with pytest.raises(ValueError, match="below the folder of shipped files"):
+    with pytest.raises(ValueError, match="must be a path below"):
         reading.read(name)
 
 
@@ -88,9 +89,7 @@ def test_a_link_that_leads_nowhere_is_refused(shipped):
 
 def test_a_pipe_is_refused_at_once(shipped):
     os.mkfifo(shipped / "a.txt")
-    started = time.monotonic()
-    assert "is a pipe" in refusal(reading.text, "a.txt").reason
-    assert time.monotonic() - started < 5
+    assert "is a pipe" in refusal(reading.text, "a.txt").reason  # opened, it would wait for a writer for ever
 
 
 def test_a_pipe_that_takes_a_files_place_does_not_block(shipped, monkeypatch):
@@ -105,8 +104,8 @@ def test_a_pipe_that_takes_a_files_place_does_not_block(shipped, monkeypatch):
             (shipped / "pipe").rename(shipped / "a.txt")
         return found
 
-    monkeypatch.setattr(reading.os, "stat", swap)
-    assert "changed while it was being opened" in refusal(reading.text, "a.txt").reason
+    monkeypatch.setattr(untrusted.os, "stat", swap)
+    assert "changed while it was being read" in refusal(reading.text, "a.txt").reason
 
 
 def test_a_socket_and_a_folder_are_refused(shipped, monkeypatch):
@@ -143,7 +142,7 @@ def test_a_file_that_may_not_be_read_is_refused(shipped, monkeypatch):
     def deny(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(reading.os, "open", deny)
+    monkeypatch.setattr(untrusted.os, "open", deny)
     assert refusal(reading.text, "a.txt").reason == "a.txt cannot be opened: Permission denied"
 
 
@@ -190,6 +189,7 @@ def test_a_tag_is_refused(source):
     assert "tags (!name) are not allowed here" in refusal(reading.parse, source, "p.yaml").reason
 
 
+@pytest.mark.timed("what such a document costs is time: minutes, where the parser goes back and forth in it")
 @pytest.mark.parametrize(
     "source",
     [
@@ -205,10 +205,10 @@ def test_a_tag_is_refused(source):
     ids=["brackets", "braces", "items", "indents", "base 60", "digits", "anchors", "directives"],
 )
 def test_a_document_made_to_take_long_does_not(source):
-    started = time.monotonic()
+    started = time.process_time()  # the machine may be busy with other things
     with contextlib.suppress(Unmet):
         assert isinstance(reading.parse(source, "p.yaml")["a"], str)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_a_document_may_be_a_quarter_of_a_mebibyte_and_no_more(shipped):

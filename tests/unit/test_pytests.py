@@ -161,11 +161,9 @@ def test_a_test_that_sleeps_or_leaves_processes_ends_in_time_and_with_all_it_sta
 import subprocess, time
 def test_it():
     subprocess.Popen(["sh", "-c", "sleep 4; touch {marker}"])
-    time.sleep(60)
+    time.sleep(600)
 """
-    begin = time.monotonic()
     assert run(source, timeout=0.5).timed_out
-    assert time.monotonic() - begin < 15
     time.sleep(4.5)
     assert not marker.exists()
 

@@ -12,7 +12,7 @@ import zipfile
 import nbformat
 import pytest
 
-from course.student import handing_in, status
+from course.student import handing_in, receipts, saved_notebooks, status
 from course.student.handing_in import HandingInError
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -58,11 +58,11 @@ def test_the_zip_holds_the_work_and_the_receipt_and_leaves_out_what_instructors_
     done = handing_in.hand_in(lab, at=NOON)
     with zipfile.ZipFile(done.zip) as archive:
         names = set(archive.namelist())
-        receipt = handing_in.read_receipt(archive.read("01_tiny/receipt.json"))
+        receipt = receipts.read(archive.read("01_tiny/receipt.json"))
     files = {"01_answer.ipynb", "shipped/features.py", "late-flights/src/a.py", "own.py"}
     assert names == {f"01_tiny/{name}" for name in {*files, "receipt.json"}}
     assert done.zip == lab.parent.parent / "handed_in" / "01_tiny-20260301-120000.zip"
-    assert receipt == done.receipt == handing_in.read_receipt(done.kept.read_bytes())
+    assert receipt == done.receipt == receipts.read(done.kept.read_bytes())
     assert (set(receipt.files), receipt.time) == (files, NOON)
     assert done.remarks == ()
     assert f"receipt {receipt.code}" in str(done)
@@ -105,7 +105,7 @@ def test_what_is_too_large_is_named(lab, monkeypatch):
 
 def test_a_notebook_that_cannot_be_read_is_named_and_nothing_is_made(lab):
     (lab / "02_more.ipynb").write_text("{")
-    with pytest.raises(HandingInError, match=r"02_more.ipynb cannot be read.*save it"):
+    with pytest.raises(saved_notebooks.UnreadableNotebook, match=r"02_more.ipynb cannot be read.*save it"):
         handing_in.hand_in(lab)
     assert not (lab.parent.parent / "handed_in").exists()
 
@@ -166,11 +166,11 @@ def test_what_shipping_itself_changes_is_no_difference(lab, source, shipped):
 
 def test_differences_name_what_is_missing_new_or_changed(lab, tmp_path):
     receipt = handing_in.hand_in(lab, tmp_path).receipt
-    assert handing_in.differences(lab, receipt) == []
+    assert receipts.differences(lab, receipt) == []
     (lab / "shipped" / "features.py").write_text("X = 2\n")
     (lab / "new.py").write_text("")
     (lab / "01_answer.ipynb").unlink()
-    assert handing_in.differences(lab, receipt) == [
+    assert receipts.differences(lab, receipt) == [
         "01_answer.ipynb is missing",
         "new.py is new",
         "shipped/features.py was changed",
@@ -181,7 +181,7 @@ def test_a_receipt_whose_times_or_hashes_were_edited_has_another_code(lab):
     done = handing_in.hand_in(lab, at=NOON)
     plain = json.loads(done.kept.read_text())
     plain["time"] = "2026-02-01T00:00:00Z"
-    assert handing_in.read_receipt(json.dumps(plain).encode()).code != plain["code"]
+    assert receipts.read(json.dumps(plain).encode()).code != plain["code"]
 
 
 # -- where a student stands --------------------------------------------------------------------------------------------

@@ -20,12 +20,6 @@ from course.grading.sandbox.resource_monitor import Limits, Watch
 needs_sandbox = pytest.mark.skipif(sys.platform != "linux" or policy.why_not() is not None, reason="no sandbox here")
 
 
-@pytest.fixture(scope="module")
-def warm():
-    with zygote.Zygote() as made:
-        yield made
-
-
 def run(warm, folder, *command: str, limits: Limits | None = None, control=lambda process: None) -> zygote.Process:
     if os.geteuid() == 0:
         os.chown(folder, policy.FIRST_UID, policy.FIRST_UID)

@@ -16,6 +16,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from course import shipping
+from course.base import atomic
 from course.shipping import Answers, ShippingError, answers, artifact, ship_repository
 from course.student import handing_in
 
@@ -104,7 +105,7 @@ def test_a_write_that_fails_keeps_the_old_file(lab, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(shipping.os, "replace", full)
+    monkeypatch.setattr(atomic.os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         shipping.save("a.txt", "new")
     assert (lab / "shipped" / "a.txt").read_text() == "old"

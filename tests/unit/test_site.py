@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from course.labs import description
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 READINGS = sorted((REPOSITORY / "site" / "readings").glob("*.md"))
 LOADS = {("img", "src"), ("script", "src"), ("link", "href"), ("iframe", "src"), ("source", "src")}
@@ -112,16 +114,16 @@ def test_figures_are_the_same_bytes_each_time(pages, tmp_path):
 
 def test_links_to_pages_stay_files_come_along_and_the_rest_becomes_text(pages, tmp_path):
     text = (
-        "[labs](../labs/index.md#the-map) [code](../course/flights.py) [folder](../course/checks) "
+        "[labs](../labs/index.md#the-map) [code](../course/shipping.py) [folder](../course/checks) "
         "[solution](../solutions/index.md) [gone](gone.md) [out](https://www.python.org) [here](#here)"
     )
     mended = pages.mend_links(text, REPOSITORY / "docs" / "architecture.md", tmp_path)
 
     assert mended == (
-        "[labs](../labs/index.md#the-map) [code](../course/flights.py) folder solution gone "
+        "[labs](../labs/index.md#the-map) [code](../course/shipping.py) folder solution gone "
         "[out](https://www.python.org) [here](#here)"
     )
-    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")] == [Path("course/flights.py")]
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")] == [Path("course/shipping.py")]
 
 
 @pytest.mark.parametrize("path", READINGS, ids=lambda path: path.stem)
@@ -140,7 +142,7 @@ def test_a_reading_is_a_lecture(path):
 
 
 def test_each_lab_has_a_reading():
-    labs = {path.parent.name for path in (REPOSITORY / "solutions").glob("*/*.ipynb")}
+    labs = {lab.name for lab in description.of_course(REPOSITORY)}
     assert labs <= {path.stem for path in READINGS}
 
 

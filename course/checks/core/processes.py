@@ -25,13 +25,13 @@ from typing import Any
 import platformdirs
 
 from course import shipping
+from course.base.threads import ONE_THREAD
 from course.sandboxed import serialization
 
 MEMORY_MB = 4096
 MAX_FILE_MB = 256
 MAX_OUTPUT_BYTES = 1 << 16
 TAG = "COURSE_PROCESS"  # each process and all that it starts carry its own value, so that none is left behind
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class Stopped(Exception):

@@ -1,7 +1,7 @@
-"""A Dockerfile in the words that every engine's API understands: for engines that build without BuildKit.
+"""A Dockerfile translated for the classic builder: `translate(dockerfile, labels)` → ClassicDockerfile.
 
-Through its API an engine puts limits and a network of one's choice only on the classic builder, which knows neither
-here-documents nor the options that came with BuildKit. What they mean is written here in older words. Used by `images`.
+An engine's API takes limits and a network only for the classic builder, which supports neither here-documents nor the
+options that came with BuildKit. They are translated into instructions that it supports, with the same effect.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from course.checks.core.expectations import not_graded_here
-from course.checks.docker import contexts, dockerfiles
+from course.checks.docker import dockerfiles
 from course.checks.docker.dockerfiles import Dockerfile, Instruction
+from course.checks.docker.dockerignore import matching
 
 _SHELL = ("/bin/sh", "-c")
 _PLATFORMS = ("BUILDPLATFORM", "TARGETPLATFORM")
 
 
 @dataclass
-class Classic:
+class ClassicDockerfile:
     """A translation.
 
     Attributes:
@@ -37,18 +38,18 @@ class Classic:
     bound: list[str] = field(default_factory=list)
 
 
-def translate(dockerfile: Dockerfile, labels: dict[str, str], sent: Collection[str] = ()) -> Classic:
-    """A Dockerfile in older words, each stage with labels.
+def translate(dockerfile: Dockerfile, labels: dict[str, str], sent: Collection[str] = ()) -> ClassicDockerfile:
+    """Translate a Dockerfile, and give each stage labels.
 
     Args:
         dockerfile: as it was read.
         labels: for each stage.
-        sent: the paths of the files in the context, by which patterns and folders of COPY --chmod are told.
+        sent: the paths of the files in the context, which patterns and folders of COPY --chmod are compared with.
 
     Raises:
-        NotGradedHere: it asks for something that only BuildKit has.
+        NotGradedHere: it needs something that only BuildKit can do.
     """
-    made, out = Classic(), []
+    made, out = ClassicDockerfile(), []
     if "escape" in dockerfile.directives:
         out.append(f"# escape={dockerfile.directives['escape']}")
     state = _State()
@@ -75,7 +76,7 @@ class _State:
     shell: tuple[str, ...] = _SHELL
 
 
-def _words(one: Instruction, state: _State, made: Classic, sent: Collection[str]) -> Iterator[str]:
+def _words(one: Instruction, state: _State, made: ClassicDockerfile, sent: Collection[str]) -> Iterator[str]:
     if one.name == "FROM" and any(name in (one.flag("platform") or "") for name in _PLATFORMS):
         yield f"FROM {one.rest}"
     elif one.name == "RUN" and (one.heredocs or one.flags):
@@ -94,7 +95,7 @@ def _only_buildkit(one: Instruction, what: str) -> None:
     not_graded_here(f"line {one.line} uses {what}, which this engine's builder does not offer to a grader")
 
 
-def _run(one: Instruction, state: _State, made: Classic) -> Iterator[str]:
+def _run(one: Instruction, state: _State, made: ClassicDockerfile) -> Iterator[str]:
     for mount in dockerfiles.mounts(one):
         kind, target = mount["type"], mount.get("target") or mount.get("dst") or mount.get("destination")
         if kind == "bind" and target:
@@ -123,12 +124,12 @@ def _run(one: Instruction, state: _State, made: Classic) -> Iterator[str]:
     yield f"RUN {json.dumps([*state.shell, script])}"
 
 
-def _copy(one: Instruction, state: _State, made: Classic, sent: Collection[str]) -> Iterator[str]:
+def _copy(one: Instruction, state: _State, made: ClassicDockerfile, sent: Collection[str]) -> Iterator[str]:
     if extra := set(_names(one)) - {"from", "chown", "chmod", "link"}:
         _only_buildkit(one, f"{one.name} --{sorted(extra)[0]}")
-    sources, target = one.paths
+    named, target = one.paths
+    sources = list(named)
     options = " ".join(flag for flag in one.flags if flag.split("=")[0] in ("--from", "--chown"))
-    sources = list(sources)
     for place, document in enumerate(one.heredocs):
         if "$" in document.body and not document.quoted:
             _only_buildkit(one, "variables in a here-document of COPY")
@@ -151,9 +152,9 @@ def _arriving(source: str, paths: Collection[str]) -> list[str]:
     """The names under which what a source of COPY stands for arrives: that of a file, or all that a folder holds."""
     names: dict[str, None] = {}
     whole = posixpath.normpath(source.lstrip("/") or ".") == "."
-    for path in map(PurePosixPath, contexts.matching(source, dict.fromkeys(paths))):
+    for path in map(PurePosixPath, matching(source, paths)):
         above = [PurePosixPath(".")] if whole else list(reversed(path.parents[:-1]))
-        folder = next((top for top in above if whole or contexts.matching(source, {str(top): None})), None)
+        folder = next((top for top in above if whole or matching(source, [str(top)])), None)
         inner = PurePosixPath(path.name) if folder is None else path.relative_to(folder)
         names |= dict.fromkeys(str(one) for one in reversed([inner, *inner.parents[:-1]]))
     return list(names) or [posixpath.basename(source)]

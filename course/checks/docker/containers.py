@@ -1,7 +1,7 @@
-"""A container of a student's image, held tightly and asked over real HTTP: `run(image)` → Container.
+"""A container of a student's image, isolated, with limits, and tested over real HTTP: `run(image)` → Container.
 
-It has no capabilities, no way to get any, a read-only root with a little memory as /tmp, few processes, no swap, and a
-network on which only the grader's own client lives. It is asked as `services.service` is, and answers alike.
+It has no capabilities and cannot get any, a read-only root with a little memory as /tmp, few processes, no swap, and a
+network that it shares only with the grader's own client. It has the methods of `services.Service`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ import contextlib
 import signal
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from docker.errors import APIError
+
 from course.checks.core.expectations import CheckFailed, Unmet, not_graded_here
+from course.checks.core.sessions import ROLE_LABEL
 from course.checks.docker import engines
+from course.checks.docker.engines import EngineSession
 from course.checks.docker.images import Image
 from course.checks.http import services
 from course.checks.http.exchanges import Request, get
@@ -32,8 +36,8 @@ _EMPTY = "import os\nos.path.exists('/tmp/.full') and os.unlink('/tmp/.full')\n"
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a container may take: memory (without swap), processors, processes, and the size of /tmp."""
+class ContainerLimits:
+    """What a container may use: memory (without swap), processors, processes, the size of /tmp, and open files."""
 
     memory_mb: int = 768
     processors: float = 1.0
@@ -50,7 +54,7 @@ def run(
     user: str | None = None,
     command: Sequence[str] | None = None,
     entrypoint: Sequence[str] | None = None,
-    limits: Limits | None = None,
+    limits: ContainerLimits | None = None,
     read_only: bool = True,
     timeout: float = 10.0,
     start: float = 30.0,
@@ -58,24 +62,26 @@ def run(
     """A container of an image; it is started at the first request.
 
     Args:
-        image: what :func:`images.build` gives.
-        port: where it listens; by default the port that the image exposes, or 8000.
+        image: what :func:`images.build` returned.
+        port: the port on which it listens; by default the one that the image exposes, or 8000.
         env: more environment variables.
         user: run as that user, such as "23456:0", in place of the image's.
         command: in place of the image's CMD.
         entrypoint: in place of the image's ENTRYPOINT and CMD.
-        limits: what it may take.
-        read_only: whether its root can only be read.
+        limits: what it may use.
+        read_only: whether its root file system is read-only.
         timeout: how long each answer may take, in seconds.
         start: how long the start may take, in seconds.
     """
     options = {"env": dict(env or {}), "user": user, "command": list(command) if command is not None else None}
     options["entrypoint"] = list(entrypoint) if entrypoint is not None else None
-    return Container(image, port, options, limits or Limits(), read_only=read_only, timeout=timeout, start=start)
+    return Container(
+        image, port, options, limits or ContainerLimits(), read_only=read_only, timeout=timeout, start=start
+    )
 
 
 class Container(Service):
-    """One container; see :func:`run`. It is asked with the methods of `services.Service`: get, post, many, …
+    """One container; see :func:`run`. It has the methods of `services.Service`: get, post, many, …
 
     Attributes:
         image: what it runs.
@@ -87,7 +93,7 @@ class Container(Service):
         image: Image,
         port: int | None,
         options: dict[str, Any],
-        limits: Limits,
+        limits: ContainerLimits,
         *,
         read_only: bool,
         timeout: float,
@@ -96,11 +102,11 @@ class Container(Service):
         self.image, self.port, self.limits, self.read_only = image, port or exposed(image), limits, read_only
         self.timeout, self._start_timeout, self._options = timeout, start, options
         self.id: str | None = None
-        self.network: str | None = None
+        self.network = ""
         self.seconds = 0.0
         self._failed_before = 0
         self._problem: Unmet | None = None
-        self._close = None
+        self._close: Callable[[], Any] | None = None
 
     # life
 
@@ -113,18 +119,18 @@ class Container(Service):
         self._reached()
         return self.seconds
 
-    def _reached(self) -> engines.Run:
+    def _reached(self) -> EngineSession:
         if self._problem is not None:
             raise self._problem
-        run = self.image.run
+        session = self.image.engine
         if self.id is not None:
-            return run
+            return session
         while len(_running) >= MOST_RUNNING:
             _running[0].close()
-        with engines.told():
+        with engines.not_graded_on_trouble():
             try:
-                self._create(run)
-                self._begin(run)
+                self._create(session)
+                self._begin(session)
             except Unmet as problem:
                 self._problem = problem
                 self.close()
@@ -133,19 +139,19 @@ class Container(Service):
                 self.close()
                 raise
         _running.append(self)
-        return run
+        return session
 
     def launch(self) -> None:
         """Start it without waiting for an answer."""
-        run = self.image.run
-        with engines.told():
-            self._create(run)
-            self._go(run)
+        session = self.image.engine
+        with engines.not_graded_on_trouble():
+            self._create(session)
+            self._go(session)
         _running.append(self)
 
-    def _create(self, run: engines.Run) -> None:
-        api, limits = run.api, self.limits
-        self.network = run.join("service")
+    def _create(self, session: EngineSession) -> None:
+        api, limits = session.api, self.limits
+        self.network = session.join_network("service")
         size = max(64, int(limits.tmp_mb * 1024))
         places = ["/tmp", *((self.image.config.get("Volumes") or {}) if self.read_only else {})]
         settings = f"rw,noexec,nosuid,nodev,mode=1777,size={size}k"
@@ -177,7 +183,7 @@ class Container(Service):
             self._options["command"],
             entrypoint=self._options["entrypoint"],
             host_config=host,
-            labels={**run.marks, engines.ROLE: "service"},
+            labels={**session.labels, ROLE_LABEL: "service"},
             user=self._options["user"],
             environment=self._options["env"],
             # the image's own test, asked often, so that nobody waits half a minute for it
@@ -192,26 +198,26 @@ class Container(Service):
             else None,
         )
         self.id = api.create_container_from_config(config, None)["Id"]
-        self._close = weakref.finalize(self, _end, run, self.id, self.network)
+        self._close = weakref.finalize(self, _end, session, self.id, self.network)
 
-    def _go(self, run: engines.Run) -> None:
+    def _go(self, session: EngineSession) -> None:
         try:
-            run.api.start(self.id)
-        except engines.APIError as error:
-            said = engines.plainly(error)
+            session.api.start(self.id)
+        except APIError as error:
+            said = engines.plain_message(error)
             hint = "ENTRYPOINT and CMD name a program that is in the image, and that its user may run"
             raise Unmet("the container starts", "it cannot be started", actual=said, hint=hint) from None
 
-    def _begin(self, run: engines.Run) -> None:
+    def _begin(self, session: EngineSession) -> None:
         started = time.monotonic()
-        self._go(run)
+        self._go(session)
         deadline = started + self._start_timeout
         probe = _b64(get("/health").raw())
         while (left := deadline - time.monotonic()) > 0:
             state = self.state
             if not state.get("Running"):
                 break
-            reply = run.ask({"do": "reach", **self._at(run), "probe": probe, "timeout": min(left, 1.0)}, 30)
+            reply = session.request({"do": "reach", **self._at(session), "probe": probe, "timeout": min(left, 1.0)}, 30)
             if not reply.get("silent"):
                 self.seconds = time.monotonic() - started
                 self._failed_before = int((self.state.get("Health") or {}).get("FailingStreak") or 0)
@@ -220,10 +226,10 @@ class Container(Service):
 
     def _did_not_start(self, state: Mapping[str, Any]) -> Unmet:
         title = "the container starts and answers"
-        said = services._last_lines(self.logs) or None
+        said = services.last_lines(self.logs) or None
         if not state.get("Running"):
             how = _ending(state)
-            hint = services._start_hint(self.logs)
+            hint = services.start_hint(self.logs)
             if "Read-only file system" in self.logs:
                 hint = "its file system can only be read while grading; what it must write belongs in /tmp"
             return Unmet(title, f"it ended at once: {how}", actual=said, hint=hint)
@@ -242,18 +248,18 @@ class Container(Service):
 
     def restart(self) -> float:
         """Stop it, start the same container again, and wait for its answer; the seconds that the start took."""
-        run = self._reached()
-        with engines.told():
-            run.api.restart(self.id, timeout=5)
+        session = self._reached()
+        with engines.not_graded_on_trouble():
+            session.api.restart(self.id, timeout=5)
             try:
-                self._begin_again(run)
+                self._begin_again(session)
             except Unmet as problem:
                 problem.reason = f"after a restart: {problem.reason}"
                 raise CheckFailed(problem.reason, actual=problem.actual, hint=problem.hint) from None
         return self.seconds
 
-    def _begin_again(self, run: engines.Run) -> None:
-        self._begin(run)  # start() of what runs does nothing
+    def _begin_again(self, session: EngineSession) -> None:
+        self._begin(session)  # start() of what runs does nothing
 
     def stop(
         self,
@@ -271,21 +277,21 @@ class Container(Service):
             timeout: how long it may take; then it is killed.
             grace: how long to wait before the signal, and before the rest of the body, in seconds.
         """
-        run = self._reached()
+        session = self._reached()
         name = signal.Signals(number).name if number else str(self.image.config.get("StopSignal") or "SIGTERM")
         names: list[str] = []
-        with engines.told():
+        with engines.not_graded_on_trouble():
             if during is not None:
                 spec = self._spec(during) | {"hold": len(during.raw()) - len(during.body or b"") // 2}
                 spec["timeout"] = timeout + 2 * grace
-                names = run.ask({"do": "open", "clients": [spec], **self._at(run)}, 30)["names"]
+                names = session.request({"do": "open", "clients": [spec], **self._at(session)}, 30)["names"]
                 time.sleep(grace)
             started = time.monotonic()
-            run.api.kill(self.id, name)
+            session.api.kill(self.id, name)
             reply: dict[str, Any] = {}
             if during is not None:
                 time.sleep(grace)
-                reply = run.ask({"do": "collect", "names": names}, timeout + 2 * grace + _SLACK_S)
+                reply = session.request({"do": "collect", "names": names}, timeout + 2 * grace + _SLACK_S)
             status: int | None = None
             while time.monotonic() < started + timeout:
                 state = self.state
@@ -298,12 +304,7 @@ class Container(Service):
             seconds = timeout
         self._last_logs = self.logs
         self.close()
-        if during is None:
-            return Stop(status, seconds)
-        try:
-            return Stop(status, seconds, answer=self._read([during], reply)[0])
-        except CheckFailed as failure:
-            return Stop(status, seconds, lost=failure.reason)
+        return self._stopped(status, seconds, during, reply)
 
     def wait(self, timeout: float) -> int | None:
         """Wait for it to end by itself; its exit status, or None when it still runs."""
@@ -320,17 +321,18 @@ class Container(Service):
             _running.remove(self)
         if self._close is not None:
             self._close()
-        self.id = self.network = self._close = None
+        self.id, self.network, self._close = None, "", None
 
     # looking at it
 
     @property
     def details(self) -> dict[str, Any]:
-        """What `docker inspect` says; empty when it is gone."""
+        """What `docker inspect` reports; empty when the container is gone."""
         if self.id is None:
             return {}
-        with engines.told():
-            return self.image.run.api.inspect_container(self.id)
+        with engines.not_graded_on_trouble():
+            details: dict[str, Any] = self.image.engine.api.inspect_container(self.id)
+            return details
 
     @property
     def state(self) -> dict[str, Any]:
@@ -338,7 +340,7 @@ class Container(Service):
         return self.details.get("State") or {}
 
     def health(self, timeout: float = 25.0, *, failures: int = _HEALTH_RETRIES) -> str:
-        """What the image's own HEALTHCHECK finds: "healthy", "unhealthy", or "none" when there is none.
+        """The result of the image's own HEALTHCHECK: "healthy", "unhealthy", or "none" when there is none.
 
         Args:
             timeout: how long to wait for that, in seconds.
@@ -364,7 +366,7 @@ class Container(Service):
         return str(log[-1].get("Output", ""))[:1000] if log else ""
 
     def expect_healthy(self, timeout: float = 25.0) -> None:
-        """Fail the check unless the image's HEALTHCHECK says that it is healthy."""
+        """Fail the check unless the image's HEALTHCHECK reports that it is healthy."""
         found = self.health(timeout)
         if found != "healthy":
             hint = "the check runs inside the container, as its user, with the programs that the image has"
@@ -377,29 +379,29 @@ class Container(Service):
             )
 
     def memory(self) -> float:
-        """The memory of all its processes together, in MiB, without what only caches files."""
-        run = self._reached()
-        with engines.told():
-            found = run.api.stats(self.id, stream=False, one_shot=True).get("memory_stats") or {}
+        """The memory of all its processes together, in MiB, without the cache of files."""
+        session = self._reached()
+        with engines.not_graded_on_trouble():
+            found = session.api.stats(self.id, stream=False, one_shot=True).get("memory_stats") or {}
         if "usage" not in found:
             not_graded_here("the engine does not tell how much memory a container has")
         stats = found.get("stats") or {}
         cache = stats.get("total_inactive_file", stats.get("inactive_file", 0))
-        return max(0, found["usage"] - cache) / 2**20
+        return float(max(0, found["usage"] - cache) / 2**20)
 
     def processes(self) -> list[float]:
-        """Not told by engines for each process; the sum alone."""
+        """The memory of all processes as one number, because engines do not report it for each."""
         return [self.memory()]
 
     def users(self) -> set[int]:
         """The user ids of its processes.
 
         Raises:
-            NotGradedHere: the engine does not tell.
+            NotGradedHere: the engine does not report them.
         """
-        run = self._reached()
-        with engines.told():
-            found = run.api.top(self.id, ps_args="-eo uid,pid")
+        session = self._reached()
+        with engines.not_graded_on_trouble():
+            found = session.api.top(self.id, ps_args="-eo uid,pid")
         column = [title.upper() for title in found["Titles"]].index("UID")
         return {int(row[column]) for row in found["Processes"] if row[column].isdigit()}
 
@@ -410,11 +412,11 @@ class Container(Service):
             return getattr(self, "_last_logs", "")
         data = b""
         with contextlib.suppress(*engines.TROUBLE):
-            data = self.image.run.api.logs(self.id, tail=400)  # the engine keeps no more than a MiB
+            data = self.image.engine.api.logs(self.id, tail=400)  # the engine keeps no more than a MiB
         return data[-MAX_LOG_BYTES:].decode(errors="replace")
 
     def listening(self) -> list[tuple[str, int]]:
-        """The addresses and ports on which it listens, as far as it tells: for messages, not for points."""
+        """The addresses and ports on which it listens, as its own files say: for messages, not for points."""
         found = []
         for line in self._inside(["cat", "/proc/net/tcp", "/proc/net/tcp6"]).splitlines():
             words = line.split()
@@ -428,19 +430,19 @@ class Container(Service):
 
     def _inside(self, command: Sequence[str], seconds: float = 10.0) -> str:
         """Run something in it and return what it printed; nothing when it cannot."""
-        api = self.image.run.api
+        api = self.image.engine.api
         with contextlib.suppress(*engines.TROUBLE):
             made = api.exec_create(self.id, list(command))["Id"]
-            with engines.Hijacked(api.exec_start(made, socket=True)) as pipe:
+            with engines.ContainerConnection(api.exec_start(made, socket=True)) as pipe:
                 return pipe.read(1 << 16, time.monotonic() + seconds).decode(errors="replace")
         return ""
 
     @contextlib.contextmanager
     def full_disk(self) -> Iterator[None]:
-        """While the block runs, /tmp is full, and nothing else could be written anyhow.
+        """While the block runs, /tmp is full, and nothing can be written anywhere.
 
         Raises:
-            NotGradedHere: it cannot be filled from inside, as the image has no Python.
+            NotGradedHere: it cannot be filled from inside, because the image has no Python.
         """
         self._reached()
         if self.read_only is False:
@@ -463,17 +465,17 @@ class Container(Service):
 
     # asking
 
-    def _at(self, run: engines.Run) -> dict[str, Any]:
-        return {"host": run.address(self.id, self.network) or "0.0.0.0", "port": self.port}
+    def _at(self, session: EngineSession) -> dict[str, Any]:
+        return {"host": session.address(self.id or "", self.network) or "0.0.0.0", "port": self.port}
 
     def _message(self, seconds: float, **message: Any) -> dict[str, Any]:
-        run = self._reached()
+        session = self._reached()
         if not self.state.get("Running"):
             raise self._ended()
         if message["do"] in ("exchange", "open"):
-            message |= self._at(run)
-        with engines.told():
-            reply = run.ask(message, seconds + _SLACK_S)
+            message |= self._at(session)
+        with engines.not_graded_on_trouble():
+            reply = session.request(message, seconds + _SLACK_S)
             # who ends breaks the connection first, and the engine notes the end a moment later
             broken = any(answer.get("end") in BROKEN for answer in reply.get("answers") or ())
             until = time.monotonic() + (ENDING_S if broken else 0)
@@ -484,7 +486,7 @@ class Container(Service):
         return reply
 
     def _ended(self) -> CheckFailed:
-        how, said = _ending(self.state), services._last_lines(self.logs) or None
+        how, said = _ending(self.state), services.last_lines(self.logs) or None
         self._last_logs = self.logs
         self.close()
         hint = "a view must not end the process; what went wrong stands in the log"
@@ -518,12 +520,12 @@ def _ending(state: Mapping[str, Any]) -> str:
     return f"exit status {code}"
 
 
-def _end(run: engines.Run, container: str, network: str) -> None:
-    if run.is_over:  # which removed all
+def _end(session: EngineSession, container: str, network: str) -> None:
+    if session.is_over:  # which removed all
         return
     with contextlib.suppress(*engines.TROUBLE):
-        run.api.remove_container(container, force=True, v=True)
-    run.leave(network)
+        session.api.remove_container(container, force=True, v=True)
+    session.remove_network(network)
 
 
 def _b64(data: bytes) -> str:

@@ -1,26 +1,26 @@
-"""A Dockerfile as instructions with their lines, and what policy says of it. Reads text only; used by `contexts`.
+"""A Dockerfile, parsed: `Dockerfile(text)` has stages, and instructions with their lines. It only reads text.
 
-`dockerfile-parse` splits it into instructions; here-documents, which it does not know, are set aside before. A rule
-returns findings: the line, what is wrong and a hint. Rules judge what is written and run nothing.
+`dockerfile-parse` splits the text into instructions. Here-documents, which it does not know, are set aside before.
 """
 
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from dockerfile_parse import DockerfileParser
 
 from course.checks.core.expectations import Unmet
+from course.checks.core.findings import Finding, quote
 
 TITLE = "the Dockerfile can be read"
 MAX_INSTRUCTIONS = 200
+DOCKERFILE = "Dockerfile"  # its usual name
 DOCUMENT = "here-document"  # stands for one, where a tool wants a file's name
 INSTRUCTIONS = frozenset(
     [
@@ -49,64 +49,10 @@ _HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z_][\w.]*)\2(?=$|[\s;&|>
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
 _PAIR = re.compile(r"""([A-Za-z_][\w.\-/]*)=((?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])*)""")
 
-# what gives a secret away: its name, or its shape
-_SECRET_WORDS = {"password", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "apikey", "credentials"}
-_SECRET_PAIRS = {"api_key", "access_key", "private_key", "account_key", "auth_key", "signing_key", "encryption_key"}
-SECRET_SHAPES: Mapping[str, re.Pattern[str]] = {
-    "a private key": re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----"),
-    "an access key of Amazon": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-    "a token of GitHub": re.compile(r"\bgh[pousr]_[A-Za-z0-9]{30,255}\b|\bgithub_pat_\w{20,255}"),
-    "a token of GitLab": re.compile(r"\bglpat-[\w-]{18,100}"),
-    "a token of a package index": re.compile(r"\bpypi-[\w-]{30,400}"),
-    "a key of Google": re.compile(r"\bAIza[\w-]{35}\b"),
-    "a token of Slack": re.compile(r"\bxox[abprs]-[\w-]{10,200}"),
-    "an access token": re.compile(r"\beyJ[\w-]{10,2000}\.eyJ[\w-]{10,4000}\.[\w-]{10,2000}"),
-    "an account key of Azure": re.compile(r"\bAccountKey=[A-Za-z0-9+/]{40,100}"),
-    "a name with a password": re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@$]{1,100}:[^\s/@$]{1,200}@"),
-    "a header with a credential": re.compile(
-        r"(?i)\bauthorization:\s*(?:bearer|basic|token)\s+[A-Za-z0-9+/=_.~-]{8,500}"
-    ),
-}
-_PIPED = re.compile(r"\b(?:curl|wget)\b[^\n;&]*\|\s*(?:sudo\s+)?(?:\S*/)?(?:ba|da|z)?sh\b")
-_SUBSTITUTED = re.compile(r"\b(?:ba|da|z)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b")
-_INSTALLS = re.compile(
-    r"\bpip3?\s+(?:[-\w=./]+\s+)*?(?:install|wheel|download|sync)\b|\buv\s+sync\b|\bpoetry\s+install\b|\bpipenv\s+(?:install|sync)\b"
-    r"|\bconda\s+(?:env\s+(?:create|update)|install)\b|\b(?:micro)?mamba\s+(?:install|create)\b|\bpdm\s+(?:install|sync)\b"
-)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a rule found.
-
-    Attributes:
-        line: of the Dockerfile, counted from 1; None when it is about something that is missing.
-        reason: what is wrong, in words for the student.
-        hint: a help that does not tell the answer.
-        rule: its name: that of the policy, or a code of the linter's.
-        text: the beginning of that line.
-    """
-
-    line: int | None
-    reason: str
-    hint: str | None = None
-    rule: str = ""
-    text: str = ""
-
-    def __str__(self) -> str:
-        where = (
-            f"line {self.line} ({self.text}): "
-            if self.line and self.text
-            else f"line {self.line}: "
-            if self.line
-            else ""
-        )
-        return f"{where}{self.reason}"
-
 
 @dataclass(frozen=True)
 class Heredoc:
-    """A here-document: its name, the text, whether variables in it are left alone, whether leading tabs go."""
+    """A here-document: its name, its text, whether its variables stay as they are, whether leading tabs are removed."""
 
     name: str
     body: str
@@ -136,8 +82,7 @@ class Instruction:
     @property
     def shown(self) -> str:
         """Its beginning, for messages."""
-        text = f"{self.name} {' '.join(self.value.split())}"
-        return text if len(text) <= 60 else text[:59] + "…"
+        return quote(f"{self.name} {self.value}")
 
     @cached_property
     def flags(self) -> tuple[str, ...]:
@@ -187,6 +132,11 @@ class Instruction:
         return ((name, value.strip()),)
 
     @property
+    def assignments(self) -> tuple[tuple[str, str], ...]:
+        """Words of the form name=value in what a RUN runs, such as variables that a command is given."""
+        return tuple((name, _unquote(value)) for name, value in _PAIR.findall(self.script))
+
+    @property
     def paths(self) -> tuple[tuple[str, ...], str]:
         """The sources and the destination of COPY and ADD."""
         words = list(self.words or _split(self.rest))
@@ -199,7 +149,7 @@ class Instruction:
 
 
 @dataclass(frozen=True)
-class Stage:
+class BuildStage:
     """One stage: from a FROM to the next.
 
     Attributes:
@@ -214,7 +164,7 @@ class Stage:
     base: str
     origin: Instruction
     own: tuple[Instruction, ...]
-    parent: Stage | None = None
+    parent: BuildStage | None = None
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
@@ -227,17 +177,17 @@ class Stage:
 
 
 class Dockerfile:
-    """A Dockerfile that was read; see the module.
+    """A parsed Dockerfile.
 
     Args:
         source: its text.
-        name: what messages call it.
+        name: its name in messages.
 
     Raises:
         Unmet: it has no instruction or stage, one that Docker does not know, too many, or one that is refused here.
     """
 
-    def __init__(self, source: str, name: str = "Dockerfile") -> None:
+    def __init__(self, source: str, name: str = DOCKERFILE) -> None:
         self.source, self.name = source, name
         self.directives = _directives(source)
         self.instructions = tuple(self._read())
@@ -246,28 +196,28 @@ class Dockerfile:
         for one in self.instructions:
             if one.name == "FROM":
                 break
-            self.globals |= {key: None if value is None else _replace(value, self.globals) for key, value in one.pairs}
+            self.globals |= {key: None if value is None else expand(value, self.globals) for key, value in one.pairs}
         self.stages = tuple(self._stages())
 
     @property
-    def final(self) -> Stage:
+    def final(self) -> BuildStage:
         """The stage that becomes the image."""
         return self.stages[-1]
 
-    def variables(self, stage: Stage) -> dict[str, str | None]:
-        """What ARG and ENV of a stage say, as far as it is written; None where only the build would tell."""
+    def variables(self, stage: BuildStage) -> dict[str, str | None]:
+        """The values of ARG and ENV in a stage; None where only the build knows the value."""
         known: dict[str, str | None] = {}
         for one in stage.instructions:
             if one.name == "ARG":
                 for key, value in one.pairs:
-                    known[key] = self.globals.get(key) if value is None else _replace(value, known)
+                    known[key] = self.globals.get(key) if value is None else expand(value, known)
             elif one.name == "ENV":
-                known |= {key: _replace(value or "", known) for key, value in one.pairs}
+                known |= {key: expand(value or "", known) for key, value in one.pairs}
         return known
 
     @property
     def plain(self) -> str:
-        """The text with comments in the place of here-documents, line by line, for tools that do not know them."""
+        """The text with comments in place of here-documents, line by line, for tools that do not support them."""
         lines = self.source.splitlines()
         for one in self.instructions:
             if not one.heredocs:
@@ -328,8 +278,8 @@ class Dockerfile:
         if first.name != "FROM":
             refuse(first, "the first instruction must be FROM", "only ARG may stand above it")
 
-    def _stages(self) -> Iterator[Stage]:
-        made: list[Stage] = []
+    def _stages(self) -> Iterator[BuildStage]:
+        made: list[BuildStage] = []
         starts = [place for place, one in enumerate(self.instructions) if one.name == "FROM"]
         for start, stop in zip(starts, [*starts[1:], None], strict=True):
             origin = self.instructions[start]
@@ -338,36 +288,10 @@ class Dockerfile:
             if len(words) not in (1, 3) or (len(words) == 3 and name is None):
                 reason = f"line {origin.line} ({origin.shown}): FROM names one image, and perhaps AS a name"
                 raise Unmet(TITLE, reason)
-            base = _replace(words[0], self.globals) or words[0]
+            base = expand(words[0], self.globals) or words[0]
             parent = next((one for one in made if one.name and one.name == base.lower()), None)
-            made.append(Stage(name, base, origin, tuple(self.instructions[start + 1 : stop]), parent))
+            made.append(BuildStage(name, base, origin, tuple(self.instructions[start + 1 : stop]), parent))
         return iter(made)
-
-
-# rules; each takes the Dockerfile and returns what it found
-
-
-def pinned_bases(dockerfile: Dockerfile) -> list[Finding]:
-    """Every image that it is made from has a tag that is not "latest", or a digest."""
-    found = []
-    for one, image in foreign_images(dockerfile):
-        name, _, digest = image.partition("@")
-        tag = name.rpartition("/")[2].partition(":")[2]
-        hint = "name the version that you tested with, as in python:3.11-slim"
-        if "$" in image:
-            found.append(
-                one.finding(f"{image} is known only when somebody says so at the build", "give the ARG a default")
-            )
-        elif digest:
-            if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-                found.append(
-                    one.finding(f"{image} has no valid digest", "a digest is sha256: and 64 digits and letters a to f")
-                )
-        elif not tag:
-            found.append(one.finding(f"{image} has no tag, which means latest: another image next month", hint))
-        elif tag == "latest":
-            found.append(one.finding(f"{image} is whatever was pushed last: another image next month", hint))
-    return _named("pinned base", found)
 
 
 def foreign_images(dockerfile: Dockerfile) -> list[tuple[Instruction, str]]:
@@ -383,136 +307,8 @@ def foreign_images(dockerfile: Dockerfile) -> list[tuple[Instruction, str]]:
             sources += [mount.get("from") for mount in mounts(one)]
             for source in sources:
                 if source and source.lower() not in names and source != "scratch":
-                    found.append((one, _replace(source, dockerfile.globals) or source))
+                    found.append((one, expand(source, dockerfile.globals) or source))
     return found
-
-
-def non_root(dockerfile: Dockerfile) -> list[Finding]:
-    """The final stage ends with a user that is not root."""
-    stage = dockerfile.final
-    hint = "make a user with RUN useradd, or take a number such as 10001; USER stands before CMD"
-    one = stage.last("USER")
-    if one is None:
-        return _named(
-            "non-root", [Finding(None, "there is no USER in the final stage, so the service runs as root", hint)]
-        )
-    user = _replace(one.value, dockerfile.variables(stage))
-    if user is None or "$" in user:
-        return _named("non-root", [one.finding("the user is known only when somebody says so at the build", hint)])
-    name = user.partition(":")[0].strip("\"'")
-    if name in ("", "root") or (name.isdigit() and int(name) == 0):
-        return _named("non-root", [one.finding("the last USER of the final stage is root", hint)])
-    return []
-
-
-def exec_form(dockerfile: Dockerfile) -> list[Finding]:
-    """The program is started directly, not by a shell that keeps signals from it."""
-    stage, found = dockerfile.final, []
-    started = [one for name in ("ENTRYPOINT", "CMD") if (one := stage.last(name)) is not None]
-    hint = 'write a list with double quotes: CMD ["gunicorn", "wsgi:app"]'
-    if not started:
-        found.append(Finding(None, "there is no CMD and no ENTRYPOINT in the final stage: what should run?", hint))
-    for one in started:
-        if one.words is None:
-            quotes = (
-                "single quotes make it text for a shell, not a list"
-                if one.rest.startswith("[")
-                else "a shell starts it"
-            )
-            found.append(one.finding(f"{quotes}; SIGTERM reaches the shell and not the service", hint))
-        elif (
-            _is_shell(one.words)
-            and not one.words[-1].lstrip().startswith("exec ")
-            and not _one_command_exec(one.words[-1])
-        ):
-            found.append(
-                one.finding(
-                    "a shell starts it; SIGTERM reaches the shell and not the service",
-                    "leave the shell out, or begin its last command with exec",
-                )
-            )
-    if started and started[0].name == "ENTRYPOINT" and started[0].words == () and len(started) == 1:
-        found.append(started[0].finding("the list is empty", hint))
-    return _named("exec form", found)
-
-
-def health_check(dockerfile: Dockerfile) -> list[Finding]:
-    """The image says how its health is found out."""
-    one = dockerfile.final.last("HEALTHCHECK")
-    hint = "HEALTHCHECK CMD … asks GET /health from inside; the image has Python, and perhaps no curl"
-    if one is None:
-        return _named("health check", [Finding(None, "there is no HEALTHCHECK in the final stage", hint)])
-    if one.rest.strip().upper() == "NONE":
-        return _named("health check", [one.finding("HEALTHCHECK NONE turns it off", hint)])
-    return []
-
-
-def no_secrets(dockerfile: Dockerfile) -> list[Finding]:
-    """No instruction holds a secret: whoever has the image can read all of them."""
-    found = []
-    hint = "whoever has the image reads its history: give secrets when the container starts, or by --mount=type=secret"
-    for one in dockerfile.instructions:
-        shape = secret_in("\n".join([one.value, *(document.body for document in one.heredocs)]))
-        if shape:
-            found.append(Finding(one.line, f"{one.name} holds {shape}", hint, text=one.name))
-            continue
-        pairs = one.pairs if one.name in ("ENV", "ARG", "LABEL") else ()
-        if one.name == "RUN":
-            pairs = tuple((name, _unquote(value)) for name, value in _PAIR.findall(one.script))
-        for name, value in pairs:
-            if not is_secret_name(name):
-                continue
-            if value is None and one.name == "ARG":
-                reason = f"the build argument {name} stays in the image's history"
-                found.append(Finding(one.line, reason, hint, text=f"ARG {name}"))
-            elif value and not value.startswith(("$", "/run/secrets/", "`")) and value.lower() not in _HARMLESS:
-                found.append(Finding(one.line, f"{one.name} gives {name} a value", hint, text=f"{one.name} {name}=…"))
-    return _named("no secrets", found)
-
-
-_HARMLESS = frozenset(("", "true", "false", "0", "1", "none", "null", "changeme-at-runtime"))
-
-
-def safe_downloads(dockerfile: Dockerfile) -> list[Finding]:
-    """Nothing is fetched and used unseen: no ADD of an address, no download into a shell."""
-    found = []
-    for one in dockerfile.instructions:
-        if one.name == "ADD" and any(re.match(r"(?:https?|ftp|git)://|git@", source) for source in one.paths[0]):
-            if one.flag("checksum") is None:
-                hint = "put the file into the context, or fetch it in a RUN that compares its checksum"
-                found.append(one.finding("ADD of an address takes whatever is there on that day", hint))
-        elif one.name == "RUN" and (_PIPED.search(one.script) or _SUBSTITUTED.search(one.script)):
-            hint = "fetch a fixed version, compare its checksum, then run it"
-            found.append(one.finding("a program from the network is run unseen", hint))
-    return _named("safe downloads", found)
-
-
-def tidy_layers(dockerfile: Dockerfile) -> list[Finding]:
-    """What a step needs only for itself does not stay in its layer."""
-    found = []
-    for one in dockerfile.instructions:
-        if one.name != "RUN":
-            continue
-        updates = re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*update\b", one.script)
-        installs = re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b", one.script)
-        cached = any(
-            mount.get("type") == "cache" and "apt" in mount.get("target", mount.get("dst", "")) for mount in mounts(one)
-        )
-        clean = re.search(r"\brm\s+(?:-\S+\s+)*[^\n;&]*/var/lib/apt(?:/lists)?\b", one.script)
-        if updates and not installs:
-            found.append(
-                one.finding(
-                    "apt-get update in a step of its own is kept by the cache, and old next month",
-                    "update, install and remove the lists in one RUN",
-                )
-            )
-        elif installs and not clean and not cached:
-            found.append(
-                one.finding("the lists of packages stay in the layer", "remove /var/lib/apt/lists in the same RUN")
-            )
-        if re.search(r"\bsudo\s", one.script):
-            found.append(one.finding("a build is root already and needs no sudo", "leave sudo out"))
-    return _named("tidy layers", found)
 
 
 def mounts(one: Instruction) -> list[dict[str, str]]:
@@ -525,54 +321,9 @@ def mounts(one: Instruction) -> list[dict[str, str]]:
     return found
 
 
-def installs(one: Instruction) -> bool:
-    """Whether a RUN installs Python packages from elsewhere (not only the project itself)."""
-    return one.name == "RUN" and bool(_INSTALLS.search(one.script))
-
-
-def installs_itself(one: Instruction) -> bool:
-    """Whether a RUN installs only the project that lies in the image."""
-    return bool(
-        re.search(
-            r"\binstall\s+(?:--?[\w-]+(?:=\S+)?\s+)*(?:-e\s+)?[\"']?\.{1,2}(?:[/\[]\S*)?[\"']?\s*(?:$|[;&\n])",
-            one.script,
-        )
-    ) and not re.search(r"\s(?:-r|--requirement)[ =]", one.script)
-
-
 def is_heredoc(text: str) -> bool:
     """Whether a RUN's arguments are one here-document and nothing else: a script."""
     return bool(_HEREDOC.fullmatch(text.strip()))
-
-
-def secret_in(text: str) -> str | None:
-    """What kind of secret a text holds, by its shape; None when there is none."""
-    return next((kind for kind, shape in SECRET_SHAPES.items() if shape.search(text)), None)
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a variable of that name holds a secret, such as DB_PASSWORD; DB_PASSWORD_FILE names a file."""
-    parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").replace(".", "_").split("_")
-    if parts[-1] in ("file", "path", "url", "length", "name"):
-        return False
-    joined = {f"{a}_{b}" for a, b in itertools.pairwise(parts)}
-    return bool(_SECRET_WORDS & set(parts) or _SECRET_PAIRS & joined)
-
-
-def _named(rule: str, found: Iterable[Finding]) -> list[Finding]:
-    return [Finding(one.line, one.reason, one.hint, rule, one.text) for one in found]
-
-
-def _is_shell(words: tuple[str, ...]) -> bool:
-    return (
-        len(words) >= 3
-        and words[0].rpartition("/")[2] in ("sh", "bash", "dash", "ash", "zsh")
-        and any(word.startswith("-") and word.endswith("c") for word in words[1:-1])
-    )
-
-
-def _one_command_exec(script: str) -> bool:
-    return bool(re.search(r"(?:^|[;&\n])\s*exec\s+\S", script))
 
 
 def _directives(source: str) -> dict[str, str]:
@@ -627,8 +378,8 @@ def _set_aside(lines: list[str], escape: str) -> tuple[list[str], dict[int, list
     return plain, documents
 
 
-def _replace(text: str, known: Mapping[str, str | None]) -> str | None:
-    """Text with its variables replaced; None when one is known by name but has no value."""
+def expand(text: str, known: Mapping[str, str | None]) -> str | None:
+    """Text with its variables replaced by their values; None when nothing is left because a value is unknown."""
     unknown = False
 
     def value(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The registry of the course: where nodes of a cluster find the images that grading runs. Used by `clusters`.
+"""The registry of the course, from which the nodes of a cluster pull the images that grading runs.
 
 Its address is COURSE_REGISTRY, by default that of a local registry. The container engine pushes; names are pinned to
 digests, so that what runs is what was looked at.
@@ -52,15 +52,15 @@ def split(name: str) -> tuple[str, str, str]:
 
 
 def is_ours(name: str) -> bool:
-    """Whether a name leads to the registry of the course."""
+    """Whether an image's name is one in the registry of the course."""
     return name.startswith(f"{address()}/")
 
 
 def digest(name: str) -> str | None:
-    """The digest that a name in the registry of the course has now; an empty text when it does not know it.
+    """The current digest of a name in the registry of the course; an empty text when the registry does not have it.
 
     Returns:
-        None when the registry does not answer, or not to us.
+        None when the registry does not answer, or refuses the request.
     """
     repository, tag, known = split(name)
     if known:
@@ -93,8 +93,8 @@ def push(api: docker.APIClient, image: str, name: str) -> str:
             with contextlib.suppress(*engines.TROUBLE):
                 api.remove_image(name, noprune=True)  # the name alone: the image has another
     except engines.TROUBLE as error:
-        not_graded_here(f"no image can be pushed to {address()}: {engines.plainly(error)}")
-    if error := next((line["error"] for line in lines if "error" in line), None):
-        not_graded_here(f"no image can be pushed to {address()}: {' '.join(str(error).split())[:200]}")
+        not_graded_here(f"no image can be pushed to {address()}: {engines.plain_message(error)}")
+    if refusal := next((line["error"] for line in lines if "error" in line), None):
+        not_graded_here(f"no image can be pushed to {address()}: {' '.join(str(refusal).split())[:200]}")
     found = next((line["aux"]["Digest"] for line in lines if "Digest" in (line.get("aux") or {})), None)
     return f"{repository}@{found}" if found else name

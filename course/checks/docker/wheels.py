@@ -1,7 +1,7 @@
 """Wheels for images that are built without a package index: `collect(requirements)` → the files for the folder wheels/.
 
-They are fetched once, into the course's cache, where there is a network; from then on none is needed. Nothing of a
-package runs: only wheels are taken, and of a student's file only names and versions.
+They are downloaded once, into the course's cache; from then on no network is needed. No code of a package runs: only
+wheels are downloaded, and only names and versions are read from a student's file.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def collect(
     architecture: str = "amd64",
     seconds: float = 300,
 ) -> dict[str, bytes]:
-    """The wheels that a requirements file needs, with all that those need.
+    """The wheels that a requirements file needs, including their dependencies.
 
     Args:
         requirements: the text of the student's file; each line pins one version.
-        lock: the text of a lock: what is not named in `requirements` is taken in its version.
+        lock: the text of a lock file, whose versions hold for packages that `requirements` does not name.
         python: the version of Python in the image.
         architecture: of the image: "amd64" or "arm64", as the engine calls it.
-        seconds: how long fetching may take.
+        seconds: how long downloading them may take.
 
     Returns:
         The contents of the files, by name.

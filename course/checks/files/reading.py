@@ -11,12 +11,14 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
 
 from course import shipping
+from course.base import untrusted
+from course.base.untrusted import Reason
 from course.checks.core.expectations import CheckFailed, Unmet, fail
 
 MAX_TEXT_BYTES = 2**20
@@ -38,45 +40,24 @@ def read(name: str, *, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
         Unmet: it is missing, too large, a link, or not an ordinary file.
         ValueError: the check asked for a path outside the folder.
     """
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts:
-        raise ValueError(f"{name!r} must be a path below the folder of shipped files")
-    shipped = f"{name} is shipped"
-    folder = None
+    title = f"{name} is shipped"
     try:
-        folder = os.open(shipping.folder(), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        for part in parts[:-1]:
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        kind = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
-        if not stat.S_ISREG(kind.st_mode):
-            raise Unmet(
-                shipped, f"{name} is {_kind(kind.st_mode)}, not an ordinary file", hint="ship a file with %%ship"
-            )
-        if kind.st_size > max_bytes:
-            raise Unmet(
-                shipped, f"{name} is too large to be read", expected=_size(max_bytes), actual=_size(kind.st_size)
-            )
-        descriptor = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Unmet(shipped, f"{name} changed while it was being opened")
-            data = file.read(max_bytes + 1)
-        if len(data) > max_bytes:
-            raise Unmet(shipped, f"{name} grew while it was being read")
-        return data
-    except (FileNotFoundError, NotADirectoryError):
-        raise Unmet(
-            shipped,
-            f"there is no {name} among the shipped files",
-            hint=f"run the cell that ships {name}, and the cells above it",
-        ) from None
-    except OSError as error:
-        raise Unmet(shipped, f"{name} cannot be opened: {error.strerror}") from None
-    finally:
-        if folder is not None:
-            os.close(folder)
+        return untrusted.read_below(shipping.folder(), name, max_bytes)
+    except untrusted.FileRefused as refused:
+        match refused.reason:
+            case Reason.MISSING:
+                hint = f"run the cell that ships {name}, and the cells above it"
+                raise Unmet(title, f"there is no {name} among the shipped files", hint=hint) from None
+            case Reason.NOT_ORDINARY:
+                hint = "ship a file with %%ship"
+                raise Unmet(title, f"{name} is {refused.detail}, not an ordinary file", hint=hint) from None
+            case Reason.TOO_LARGE:
+                sizes = {"expected": _size(max_bytes), "actual": _size(refused.size)}
+                raise Unmet(title, f"{name} is too large to be read", **sizes) from None
+            case Reason.CHANGED:
+                raise Unmet(title, f"{name} changed while it was being read") from None
+            case _:
+                raise Unmet(title, f"{name} cannot be opened: {refused.detail}") from None
 
 
 def text(name: str, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
@@ -208,7 +189,9 @@ def listing(name: str = ".", *, most: int = 1000) -> dict[str, int]:
                 if stat.S_ISDIR(kind.st_mode):
                     waiting.append(Path(entry.path))
                 elif not stat.S_ISREG(kind.st_mode):
-                    raise CheckFailed(f"{name}/{place} is {_kind(kind.st_mode)}", hint="ship ordinary files only")
+                    raise CheckFailed(
+                        f"{name}/{place} is {untrusted.kind(kind.st_mode)}", hint="ship ordinary files only"
+                    )
                 else:
                     found[place] = kind.st_size
     return dict(sorted(found.items()))
@@ -285,16 +268,6 @@ class _UndatedLoader(_PlainLoader):
         sign: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for sign, resolvers in _PlainLoader.yaml_implicit_resolvers.items()
     }
-
-
-def _kind(mode: int) -> str:
-    kinds = (
-        (stat.S_ISLNK, "a link"),
-        (stat.S_ISDIR, "a folder"),
-        (stat.S_ISFIFO, "a pipe"),
-        (stat.S_ISSOCK, "a socket"),
-    )
-    return next((name for test, name in kinds if test(mode)), "a device")
 
 
 def _size(count: int) -> str:

@@ -252,12 +252,16 @@ class Service:
         code, seconds = reply.get("code"), reply.get("seconds")
         status = code if isinstance(code, int) else None
         took = float(seconds) if isinstance(seconds, int | float) else timeout
+        return self._stopped(status, took, during, reply)
+
+    def _stopped(self, status: int | None, seconds: float, during: Request | None, reply: dict[str, Any]) -> Stop:
+        """How it ended, with what became of the request that was on its way."""
         if during is None:
-            return Stop(status, took)
+            return Stop(status, seconds)
         try:
-            return Stop(status, took, answer=self._read([during], reply)[0])
+            return Stop(status, seconds, answer=self._read([during], reply)[0])
         except CheckFailed as failure:
-            return Stop(status, took, lost=failure.reason)
+            return Stop(status, seconds, lost=failure.reason)
 
     @property
     def logs(self) -> str:
@@ -296,7 +300,7 @@ class Service:
             self._forget()
             raise CheckFailed(
                 f"the server ended while it was asked ({_ending(code)})",
-                actual=_last_lines(said) or None,
+                actual=last_lines(said) or None,
                 hint="a view must not end the process; what went wrong stands in the log",
             )
         return reply
@@ -349,7 +353,7 @@ class Service:
             how = str(stopped)
         said = talk.output()
         talk.close()
-        problem = Unmet(title, f"it did not start: {how}", actual=_last_lines(said) or None, hint=_start_hint(said))
+        problem = Unmet(title, f"it did not start: {how}", actual=last_lines(said) or None, hint=start_hint(said))
         _failed.clear()
         _failed[self._key] = (state, problem)
         raise problem
@@ -401,7 +405,7 @@ class Service:
             "too large": f"the answer to {asked} is larger than 2 MiB",
             "refused": f"the server takes no connection for {asked}",
         }.get(end, f"the connection was closed without an answer to {asked}")
-        said = _last_lines(self._said()) if end in BROKEN else ""
+        said = last_lines(self._said()) if end in BROKEN else ""
         return CheckFailed(words, actual=said or None, hint=_HINTS.get(end))
 
 
@@ -455,7 +459,7 @@ def _fingerprint(folder: Path) -> tuple:
     return (str(folder), *found)
 
 
-def _start_hint(said: str) -> str | None:
+def start_hint(said: str) -> str | None:
     """A hint for the commonest reasons why a server does not start."""
     hints = {
         "NotImplementedError": "this is the place for your code",
@@ -473,7 +477,7 @@ def _lines(said: str) -> list[str]:
     return [line for line in lines if line and not _ACCESS.search(line)]
 
 
-def _last_lines(said: str, most: int = 6) -> str:
+def last_lines(said: str, most: int = 6) -> str:
     """What a student needs of a log: the last error, else the last lines."""
     return _last_error(said) or "\n".join(line[:200] for line in _lines(said)[-most:])
 

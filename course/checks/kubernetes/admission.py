@@ -1,7 +1,7 @@
-"""What a cluster that grades does not take: `allowed` finds it before anything is applied.
+"""What a cluster that grades does not accept: `allowed` finds it before anything is applied.
 
-The list of kinds, volumes and sources is closed: what is not known is refused, with the reason. Used by `manifests` as
-the rule "allowed", and by `clusters` before it applies.
+The lists of kinds, volumes and sources are closed: what is not in them is refused, with the reason. It is the rule
+"allowed" of `policies`, and `hardening` requires it before anything is applied.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from course.checks.kubernetes.resource_files import MAX_RESOURCES, Container, Finding, Path, Resource, quantity, show
+from course.checks.core.findings import Finding
+from course.checks.kubernetes.resource_files import MAX_RESOURCES, ContainerSpec, Path, Resource, quantity, show
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("apps/v1",),
@@ -70,7 +71,7 @@ _HINTS = {
 
 
 def allowed(resources: Sequence[Resource], *, placed: bool = False) -> list[Finding]:
-    """What the grader's cluster would not take.
+    """What the grader's cluster would not accept.
 
     Args:
         resources: the objects.
@@ -78,7 +79,7 @@ def allowed(resources: Sequence[Resource], *, placed: bool = False) -> list[Find
     """
     found: list[Finding] = []
     if len(resources) > MAX_RESOURCES:
-        return [Finding("", None, f"there are {len(resources)} objects, and {MAX_RESOURCES} are the most")]
+        return [Finding(None, f"there are {len(resources)} objects, and {MAX_RESOURCES} are the most")]
     for one in resources:
         if one.version not in KINDS.get(one.kind, ()):
             found.append(_unknown(one))
@@ -106,7 +107,7 @@ def _metadata(one: Resource) -> list[Finding]:
     found = []
     paths: list[Path] = [("metadata",)]
     if one.template is not None:
-        paths.append((*one.template, "metadata"))
+        paths.append(one.in_template("metadata"))
     for path in paths:
         for key, why in _META.items():
             if key in one.mapping(path):
@@ -121,7 +122,7 @@ def _namespaces(resources: Sequence[Resource], placed: bool) -> list[Finding]:
     for one in resources:
         paths: list[Path] = [("metadata", "namespace")]
         if one.template is not None:
-            paths.append((*one.template, "metadata", "namespace"))
+            paths.append(one.in_template("metadata", "namespace"))
         for path in paths:
             name = one.get(path)
             if name is None:
@@ -144,7 +145,7 @@ def _sums(resources: Sequence[Resource]) -> list[Finding]:
     deployments = [one for one in resources if one.kind == "Deployment"]
     pods = sum(max(0, min(one.replicas, 10**6)) for one in deployments)
     if pods > MAX_PODS and all(one.replicas <= MAX_REPLICAS for one in deployments):
-        return [Finding("", None, f"there would be {pods} pods together, and {MAX_PODS} are the most")]
+        return [Finding(None, f"there would be {pods} pods together, and {MAX_PODS} are the most")]
     memory = 0.0
     for one in deployments:
         for container in one.containers:
@@ -152,9 +153,7 @@ def _sums(resources: Sequence[Resource]) -> list[Finding]:
             memory += max(0, min(one.replicas, MAX_PODS)) * (limit or 0)
     if memory > MAX_ALL_MEMORY:
         reason = f"all pods together may take {memory / 2**30:.1f} GiB of memory"
-        return [
-            Finding("", None, f"{reason}, and {MAX_ALL_MEMORY / 2**30:g} GiB are the most", "how much does one need?")
-        ]
+        return [Finding(None, f"{reason}, and {MAX_ALL_MEMORY / 2**30:g} GiB are the most", "how much does one need?")]
     return []
 
 
@@ -246,7 +245,7 @@ _BY_KIND: Mapping[str, Callable[[Resource], list[Finding]]] = {
 
 
 def _pod(one: Resource) -> list[Finding]:
-    spec = (*one.template, "spec")
+    spec = one.in_template("spec")
     pod, found = one.pod, []
     for key, what in _POD_FLAGS.items():
         if pod.get(key):
@@ -270,7 +269,7 @@ def _pod(one: Resource) -> list[Finding]:
         found.append(one.finding((*spec, "containers"), f"a pod has more than {MAX_CONTAINERS} containers"))
     for container in containers:
         found += _container(one, container)
-    annotations = (*one.template, "metadata", "annotations")
+    annotations = one.in_template("metadata", "annotations")
     for key in one.mapping(annotations):
         if "apparmor" in key or "seccomp" in key:
             reason = f"{key[:80]} chooses a profile of the node's"
@@ -323,7 +322,7 @@ def _volume(one: Resource, path: Path, volume: Mapping[str, Any]) -> list[Findin
     return found
 
 
-def _container(one: Resource, container: Container) -> list[Finding]:
+def _container(one: Resource, container: ContainerSpec) -> list[Finding]:
     path, found = container.path, _security(one, (*container.path, "securityContext"))
     for inner, port in one.items((*path, "ports")):
         if port.get("hostPort"):
@@ -356,7 +355,7 @@ def _container(one: Resource, container: Container) -> list[Finding]:
     return found
 
 
-def actions(one: Resource, container: Container) -> Iterable[tuple[Path, Mapping[str, Any]]]:
+def actions(one: Resource, container: ContainerSpec) -> Iterable[tuple[Path, Mapping[str, Any]]]:
     """The probes and hooks of a container, each with its path; the last of which is its name."""
     for name in ("readinessProbe", "livenessProbe", "startupProbe"):
         if isinstance(probe := container.get(name), dict):

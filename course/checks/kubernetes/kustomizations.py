@@ -1,8 +1,8 @@
-"""What Kustomize makes of a shipped folder: read first, copied aside, then built by kubectl behind the usual boundary.
+"""What Kustomize makes of a shipped folder: its files are read, copied to a scratch folder, and built by kubectl.
 
-Kustomize fetches what is named by an address, and runs programs that it is told to; so every kustomization.yaml is
-read before, and only paths within the shipped files are let through. The Kustomize in kubectl before 1.21 is of 2019:
-for it, newer words are said in older ones where that is possible. Used by `manifests`.
+Kustomize downloads what an address names, and runs plugins. So every kustomization.yaml is read before it is built, and
+only paths within the shipped files are accepted. Which fields are valid is for Kustomize to say. A kubectl that is
+older than `OLDEST_KUBECTL` does not know the fields that the course teaches, so nothing is graded with it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-import yaml
 
 from course.checks.core import processes
 from course.checks.core.expectations import CheckFailed, Unmet, not_graded_here
@@ -29,6 +27,7 @@ MAX_FOLDERS = 20
 MAX_FILES = 200
 MAX_BYTES = 1 << 20
 TIMEOUT_S = 30.0
+OLDEST_KUBECTL = (1, 22)  # its Kustomize is 4.2; `labels` came with 4.1
 _PATHS = ("resources", "bases", "components")  # lists of files or folders
 _FILES = ("patchesStrategicMerge", "crds", "configurations")  # lists of files
 # what runs programs, or fetches
@@ -41,35 +40,6 @@ _REFUSED = (
     "validators",
     "openapi",
 )
-_OLD = frozenset(
-    (
-        "apiVersion",
-        "kind",
-        "metadata",
-        "resources",
-        "bases",
-        "namePrefix",
-        "nameSuffix",
-        "namespace",
-        "commonLabels",
-        "commonAnnotations",
-        "patchesStrategicMerge",
-        "patchesJson6902",
-        "configMapGenerator",
-        "secretGenerator",
-        "generatorOptions",
-        "images",
-        "vars",
-        "crds",
-        "configurations",
-    )
-)
-_GROUPS = {
-    "Deployment": ("apps", "v1"),
-    "HorizontalPodAutoscaler": ("autoscaling", "v1"),
-    "PodDisruptionBudget": ("policy", "v1"),
-    **dict.fromkeys(("Service", "ConfigMap", "Secret", "ServiceAccount"), ("", "v1")),
-}
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*://|^[\w.-]+@[\w.-]+:|^(?:github|gitlab|bitbucket)\.|\?ref=|\.git(?:/|$)")
 
 
@@ -80,61 +50,66 @@ def build(name: str) -> str:
         name: the folder, below that of shipped files.
 
     Raises:
-        NotGradedHere: there is no kubectl, or it is too old for what is written.
+        NotGradedHere: there is no kubectl, or it is too old.
         Unmet: something is missing, or it cannot be built.
         CheckFailed: it names what is not among the shipped files.
     """
-    found = dict(_read(name.strip("/")))
+    folders = _folders(name.strip("/"))
     program = shutil.which("kubectl")
     if program is None:
         not_graded_here("there is no kubectl, which builds kustomizations")
+    if (version := _version(program)) is not None and version < OLDEST_KUBECTL:
+        shown, oldest = (".".join(map(str, numbers)) for numbers in (version, OLDEST_KUBECTL))
+        not_graded_here(f"kubectl {shown} is too old to build kustomizations: install kubectl {oldest} or newer")
     with tempfile.TemporaryDirectory(prefix="course-") as scratch:
         top = Path(scratch)
-        _copy(found, top)
-        if _is_old(program):
-            for folder, data in found.items():
-                _say_in_old_words(data, top / folder, folder)
+        _copy(folders, top)
         command = ["/bin/sh", "-c", 'exec "$1" kustomize "$2" > built.yaml', "sh", program, f"./{name.strip('/')}"]
-        place = [Path(program).resolve().parent]
-        done = processes.run(command, cwd=top, timeout=TIMEOUT_S, readable=place)
+        done = processes.run(command, cwd=top, timeout=TIMEOUT_S, readable=[Path(program).resolve().parent])
         built = top / "built.yaml"
         if not done.ok or not built.is_file():
-            said = " ".join(done.output.replace(str(top), "").split())[-400:]
+            message = " ".join(done.output.replace(str(top), "").split())[-400:]
             reason = f"Kustomize was not done after {TIMEOUT_S:g} seconds" if done.timed_out else "Kustomize refuses it"
-            raise Unmet(TITLE, reason, actual=said or None, hint=f"kubectl kustomize {name} says the same")
+            raise Unmet(TITLE, reason, actual=message or None, hint=f"kubectl kustomize {name} prints the same")
         if built.stat().st_size > reading.MAX_DOCUMENT_BYTES:
             raise Unmet(TITLE, f"it makes more than {reading.MAX_DOCUMENT_BYTES >> 10} KiB of objects")
         return built.read_text(encoding="utf-8")
 
 
-def _read(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every kustomization that is used, by its folder."""
-    waiting, seen = [name], set()
+def _folders(name: str) -> list[str]:
+    """The folders whose kustomizations are used, that of the given name first; each was read and accepted."""
+    waiting: list[str] = [name]
+    seen: list[str] = []
     while waiting:
         folder = waiting.pop()
         if folder in seen:
             continue
-        seen.add(folder)
+        seen.append(folder)
         if len(seen) > MAX_FOLDERS:
             raise CheckFailed(f"more than {MAX_FOLDERS} folders are put together")
         data, source = _kustomization(folder)
         for key in _REFUSED:
             if data.get(key):
                 raise CheckFailed(f"{source} uses {key}, which runs programs or fetches; grading does neither")
-        yield folder, data
+        _check_files(data, source, folder)
         for key in _PATHS:
             for entry in _texts(data.get(key), f"{key} in {source}"):
                 path = _within(folder, entry, f"{key} in {source}")
                 if key == "bases" or PurePosixPath(path).suffix not in (".yaml", ".yml", ".json"):
                     waiting.append(path)
-        for key in _FILES:
-            for entry in _texts(data.get(key), f"{key} in {source}"):
-                if "\n" not in entry:
-                    _within(folder, entry, f"{key} in {source}")
-        for key in ("patches", "patchesJson6902"):
-            for entry in data.get(key) or []:
-                if isinstance(entry, dict) and entry.get("path"):
-                    _within(folder, str(entry["path"]), f"{key} in {source}")
+    return seen
+
+
+def _check_files(data: Mapping[str, Any], source: str, folder: str) -> None:
+    """Fail the check when a kustomization names a patch or another single file outside the shipped files."""
+    for key in _FILES:
+        for entry in _texts(data.get(key), f"{key} in {source}"):
+            if "\n" not in entry:  # else it is the patch itself
+                _within(folder, entry, f"{key} in {source}")
+    for key in ("patches", "patchesJson6902"):
+        for entry in data.get(key) or []:
+            if isinstance(entry, dict) and entry.get("path"):
+                _within(folder, str(entry["path"]), f"{key} in {source}")
 
 
 def _kustomization(folder: str) -> tuple[dict[str, Any], str]:
@@ -176,9 +151,10 @@ def _within(folder: str, entry: str, where: str) -> str:
     return "/".join(parts)
 
 
-def _copy(folders: Mapping[str, Any], top: Path) -> None:
+def _copy(folders: Iterable[str], top: Path) -> None:
     """Copy the files of some shipped folders, each read with care."""
-    total, seen = 0, set()
+    total = 0
+    seen: set[str] = set()
     for folder in folders:
         for path in reading.listing(folder, most=MAX_FILES):
             name = f"{folder}/{path}"
@@ -194,109 +170,15 @@ def _copy(folders: Mapping[str, Any], top: Path) -> None:
             place.write_bytes(data)
 
 
-# kubectl before 1.21
-
-
 @functools.cache
-def _is_old(program: str) -> bool:
-    """Whether this kubectl has the Kustomize of 2019."""
+def _version(program: str) -> tuple[int, int] | None:
+    """The version of a kubectl, such as (1, 32); None when it does not report one."""
     try:
-        asked = [program, "version", "--client", "-o", "json"]
-        done = subprocess.run(asked, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20)
-        found = json.loads(done.stdout)["clientVersion"]
-        return (int(found["major"]), int(re.sub(r"\D.*", "", found["minor"]))) < (1, 21)
-    except (OSError, ValueError, LookupError, subprocess.TimeoutExpired):
-        return False
-
-
-def _say_in_old_words(data: dict[str, Any], place: Path, folder: str) -> None:
-    """Write a kustomization again in the words of 2019."""
-    old = {key: value for key, value in data.items() if key in _OLD and value not in (None, [], {})}
-    new = {key: value for key, value in data.items() if key not in _OLD and value not in (None, [], {})}
-    entries = _texts(old.pop("resources", None), "resources")
-    old["resources"] = [entry for entry in entries if not (place / entry).is_dir()]
-    old["bases"] = [*_texts(old.get("bases"), "bases"), *(entry for entry in entries if (place / entry).is_dir())]
-    merges = list(_texts(old.get("patchesStrategicMerge"), "patchesStrategicMerge"))
-    patches = list(old.get("patchesJson6902") or [])
-    made = 0
-
-    def write(value: Any) -> str:
-        nonlocal made
-        made += 1
-        name = f"course-patch-{made}.yaml"
-        (place / name).write_text(yaml.safe_dump(value), encoding="utf-8")
-        return name
-
-    for label in new.pop("labels", None) or []:
-        if not isinstance(label, dict) or not label.get("includeSelectors"):
-            _too_old("labels without includeSelectors")
-        old["commonLabels"] = {**(old.get("commonLabels") or {}), **(label.get("pairs") or {})}
-    for entry in new.pop("replicas", None) or []:
-        change = [{"op": "add", "path": "/spec/replicas", "value": entry.get("count")}]
-        patches.append({"target": _target({"kind": "Deployment", "name": entry.get("name")}), "path": write(change)})
-    for entry in new.pop("patches", None) or []:
-        merge, change = _patch(entry, place, f"{folder}/kustomization.yaml")
-        if merge is not None:
-            merges.append(write(merge))
-        else:
-            patches.append({"target": _target(entry["target"]), "path": write(change)})
-    for generator in [*(old.get("configMapGenerator") or []), *(old.get("secretGenerator") or [])]:
-        if isinstance(generator, dict) and "envs" in generator:
-            envs = generator.pop("envs")
-            if not isinstance(envs, list) or len(envs) != 1:
-                _too_old("several envs of a generator")
-            generator["env"] = envs[0]
-        if isinstance(generator, dict) and "options" in generator:
-            _too_old("options of a generator")
-    if new:
-        _too_old(", ".join(sorted(map(str, new))))
-    old |= {"patchesStrategicMerge": merges, "patchesJson6902": patches}
-    for name in KUSTOMIZATIONS:
-        (place / name).unlink(missing_ok=True)
-    text = yaml.safe_dump({key: value for key, value in old.items() if value not in (None, [], {})})
-    (place / KUSTOMIZATIONS[0]).write_text(text, encoding="utf-8")
-
-
-def _too_old(what: str) -> None:
-    not_graded_here(f"the Kustomize in this kubectl is of 2019 and does not know {what}; kubectl 1.21 does")
-
-
-def _patch(entry: Any, place: Path, source: str) -> tuple[Any, Any]:
-    """What an entry of `patches` says: something to merge, or a list of changes."""
-    if not isinstance(entry, dict):
-        raise Unmet(TITLE, f"patches in {source} holds something else than `path:` or `patch:`")
-    if entry.get("path"):
-        there = place / str(entry["path"])
-        if not there.is_file():
-            raise Unmet(TITLE, f"{source} names the patch {str(entry['path'])[:100]}, which is not there")
-        text, name = there.read_text(encoding="utf-8", errors="replace"), str(entry["path"])
-    else:
-        text, name = str(entry.get("patch") or ""), "a patch"
-    data = reading.parse(text, name)
-    target = entry.get("target")
-    if isinstance(data, list):
-        if not isinstance(target, dict):
-            raise Unmet(
-                TITLE, f"a patch in {source} that is a list of changes needs a target", hint="target: {kind, name}"
-            )
-        return None, data
-    if not isinstance(data, dict):
-        raise Unmet(TITLE, f"{name} in {source} is no patch")
-    if isinstance(target, dict):
-        chosen = _target(target)
-        data["kind"] = chosen["kind"]
-        data.setdefault("apiVersion", "/".join(filter(None, (chosen.get("group"), chosen["version"]))))
-        data["metadata"] = {**(data.get("metadata") or {}), "name": chosen["name"]}
-    return data, None
-
-
-def _target(target: Mapping[str, Any]) -> dict[str, Any]:
-    """A target with its group and version."""
-    kind, name = target.get("kind"), target.get("name")
-    if kind not in _GROUPS or not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][-a-z0-9.]*", name):
-        _too_old("targets without a kind and a name")
-    if target.get("labelSelector") or target.get("annotationSelector"):
-        _too_old("targets by labels")
-    group, version = _GROUPS[str(kind)]
-    found = {"version": str(target.get("version") or version), "kind": kind, "name": name}
-    return {"group": str(target.get("group") or group), **found} if target.get("group") or group else found
+        command = [program, "version", "--client", "-o", "json"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20, check=False
+        )
+        version = json.loads(done.stdout)["clientVersion"]
+        return int(version["major"]), int(re.sub(r"\D.*", "", version["minor"]))
+    except (OSError, ValueError, LookupError, TypeError, subprocess.TimeoutExpired):
+        return None

@@ -10,16 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from course.checks.core.expectations import CheckFailed, fail
+from course.checks.core.findings import Finding, expect_none, named
 from course.checks.files import reading
 from course.checks.kubernetes import resource_files
-from course.checks.kubernetes.policies import ENDPOINTS, NEEDS, RULES, Policy, _least
-from course.checks.kubernetes.resource_files import MAX_RESOURCES, Finding, Resource
+from course.checks.kubernetes.policies import ENDPOINTS, NEEDS, RULES, Application, least_pods
+from course.checks.kubernetes.resource_files import MAX_RESOURCES, Resource
 
 MAX_BYTES = reading.MAX_DOCUMENT_BYTES  # of all files together
 
 
 def manifests(*names: str, endpoints: Mapping[str, Sequence[str]] | None = None) -> Manifests:
-    """Shipped manifests; they are read when something of them is asked for.
+    """Shipped manifests; they are read when they are first needed.
 
     Args:
         names: files, or folders whose files that end in .yaml, .yml or .json are taken; by default the folder k8s.
@@ -30,14 +31,14 @@ def manifests(*names: str, endpoints: Mapping[str, Sequence[str]] | None = None)
 
 
 def kustomized(name: str = "overlays/production", *, endpoints: Mapping[str, Sequence[str]] | None = None) -> Manifests:
-    """What `kubectl kustomize` makes of a shipped folder; it is built when something of it is asked for.
+    """What `kubectl kustomize` makes of a shipped folder; it is built when it is first needed.
 
     Args:
         name: the folder with a kustomization.yaml. It may use folders beside and above it, within the shipped files.
         endpoints: as for :func:`manifests`.
 
-    Raises (when asked for something):
-        NotGradedHere: there is no kubectl.
+    Raises (when it is built):
+        NotGradedHere: there is no kubectl, or it is too old.
         Unmet: it cannot be built; the message says why.
     """
 
@@ -71,7 +72,7 @@ class Manifests:
     """Objects of Kubernetes as they are shipped; see :func:`manifests`.
 
     Attributes:
-        name: what they are called in messages.
+        name: their name in messages.
         placed: whether they may name a namespace, as what Kustomize makes does.
     """
 
@@ -100,9 +101,9 @@ class Manifests:
         return found
 
     @cached_property
-    def policy(self) -> Policy:
+    def application(self) -> Application:
         """What the rules judge."""
-        return Policy(self.resources, self._endpoints, self.placed)
+        return Application(self.resources, self._endpoints, self.placed)
 
     def of(self, kind: str) -> list[Resource]:
         """All objects of a kind."""
@@ -146,18 +147,15 @@ class Manifests:
             CheckFailed: with the file, the line, the reason and the hint of the first that it found.
             ValueError: there is no such rule.
         """
-        found = self._found(rule)
-        if found:
-            more = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
-            raise CheckFailed(f"{found[0]}{more}", hint=found[0].hint)
+        expect_none(self._found(rule))
 
     def _found(self, rule: str) -> list[Finding]:
         if rule not in RULES:
             raise ValueError(f"a rule is one of {', '.join(RULES)}; got {rule!r}")
-        found = RULES[rule](self.policy)
+        found = RULES[rule](self.application)
         if not found and (kind := NEEDS.get(rule)) and not self.of(kind):
-            found = [Finding("", None, f"{self.name} holds no {kind}")]
-        return [Finding(one.file, one.line, one.reason, one.hint, rule, one.text) for one in found]
+            found = [Finding(None, f"{self.name} holds no {kind}")]
+        return named(rule, found)
 
     def expect_kinds(self, *kinds: str) -> None:
         """Fail the check unless there is at least one object of each kind."""
@@ -171,7 +169,7 @@ class Manifests:
         if not self.of("Deployment"):
             fail(f"{self.name} holds no Deployment")
         for one in self.of("Deployment"):
-            if (count := _least(self.policy, one)) < least:
+            if (count := least_pods(self.application, one)) < least:
                 finding = one.finding("spec.replicas", f"{one.shown} keeps {count} pod{'s' * (count != 1)}")
                 raise CheckFailed(
                     str(finding), expected=f"{least} or more", hint="when one is gone, another must answer"

@@ -1,6 +1,6 @@
-"""Rules of good manifests, each with its reason: what is written is judged, nothing is run. Used by `manifests`.
+"""The policy for manifests: `RULES`, which `Manifests.expect` knows by name. They judge the text and run nothing.
 
-A rule takes a `Policy`, the objects with what the rules must know besides, and returns findings.
+A rule takes an `Application`, the objects with what the rules must know besides, and returns findings.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from course.checks.docker.dockerfiles import is_secret_name, secret_in
+from course.checks.core.findings import Finding
+from course.checks.files.secret_detection import is_secret_name, secret_in
 from course.checks.kubernetes.admission import actions, allowed
-from course.checks.kubernetes.resource_files import Container, Finding, Path, Resource, quantity
+from course.checks.kubernetes.resource_files import ContainerSpec, Path, Resource, quantity
 from course.checks.kubernetes.schemas import valid
 
 ENDPOINTS: Mapping[str, tuple[str, ...]] = {
@@ -28,8 +29,8 @@ _SLEEP = re.compile(r"\bsleep\s*\(?\s*(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
-class Policy:
-    """What the rules judge.
+class Application:
+    """The objects that make up an application, as the rules see them.
 
     Attributes:
         resources: the objects.
@@ -50,14 +51,14 @@ class Policy:
         """The objects that have pods."""
         return [one for one in self.resources if one.template is not None]
 
-    def containers(self, *, serving: bool = True) -> Iterator[tuple[Resource, Container]]:
+    def containers(self, *, serving: bool = True) -> Iterator[tuple[Resource, ContainerSpec]]:
         """All containers with the object that they belong to."""
         for one in self.workloads:
             for container in one.containers if serving else one.all_containers:
                 yield one, container
 
     def named(self, kind: str, name: Any) -> Resource | None:
-        """The object of a kind with a name, when it is there."""
+        """The object of a kind with a name; None when there is none."""
         return next((one for one in self.of(kind) if one.name == name), None)
 
     def selected(self, service: Resource) -> list[Resource]:
@@ -66,13 +67,13 @@ class Policy:
         return [one for one in self.workloads if selector and selector.items() <= one.pod_labels.items()]
 
 
-Rule = Callable[[Policy], list[Finding]]
+Rule = Callable[[Application], list[Finding]]
 
 
-def selectors(policy: Policy) -> list[Finding]:
+def selectors(app: Application) -> list[Finding]:
     """Selectors match labels: of a Deployment its own pods, of a Service pods that are there."""
     found, hint = [], "a selector holds for pods that have all of its labels, letter by letter"
-    for one in policy.of("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"):
+    for one in app.of("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"):
         wanted = one.mapping("spec.selector.matchLabels")
         if not wanted and not one.get("spec.selector.matchExpressions"):
             found.append(one.finding("spec.selector", f"{one.shown} selects no pods", hint))
@@ -80,30 +81,30 @@ def selectors(policy: Policy) -> list[Finding]:
             found.append(one.finding("spec.selector", f"{one.shown} selects {missing}", hint))
         others = [
             other
-            for other in policy.workloads
+            for other in app.workloads
             if other is not one and wanted and wanted.items() <= other.pod_labels.items() and other.kind == one.kind
         ]
         if others:
             reason = f"{one.shown} also selects the pods of {others[0].shown}"
             found.append(one.finding("spec.selector", reason, "each Deployment needs a label of its own"))
-    for one in policy.of("Service"):
+    for one in app.of("Service"):
         wanted = one.mapping("spec.selector")
         if not wanted:
             found.append(one.finding("spec", f"{one.shown} selects no pods", "spec.selector names labels of pods"))
-        elif not policy.selected(one):
-            nearest = max(policy.workloads, key=lambda it: len(wanted.items() & it.pod_labels.items()), default=None)
+        elif not app.selected(one):
+            nearest = max(app.workloads, key=lambda it: len(wanted.items() & it.pod_labels.items()), default=None)
             reason = f"{one.shown} selects no pod"
             if nearest is not None:
                 reason = f"{one.shown} selects {_missing(wanted, nearest.pod_labels, of=f'pods of {nearest.shown}')}"
             found.append(one.finding("spec.selector", reason, hint))
-    for one in policy.of("HorizontalPodAutoscaler"):
+    for one in app.of("HorizontalPodAutoscaler"):
         target = one.mapping("spec.scaleTargetRef")
-        if policy.named(str(target.get("kind")), target.get("name")) is None:
+        if app.named(str(target.get("kind")), target.get("name")) is None:
             reason = f"{one.shown} scales {target.get('kind')} {target.get('name')}, which is not there"
             found.append(one.finding("spec.scaleTargetRef", reason, "scaleTargetRef holds kind and name"))
-    for one in policy.of("PodDisruptionBudget"):
+    for one in app.of("PodDisruptionBudget"):
         wanted = one.mapping("spec.selector.matchLabels")
-        if not any(wanted and wanted.items() <= other.pod_labels.items() for other in policy.workloads):
+        if not any(wanted and wanted.items() <= other.pod_labels.items() for other in app.workloads):
             found.append(one.finding("spec.selector", f"{one.shown} selects no pod", hint))
     return found
 
@@ -118,11 +119,11 @@ def _missing(wanted: Mapping[str, Any], labels: Mapping[str, Any], of: str = "it
     return ""
 
 
-def ports(policy: Policy) -> list[Finding]:
+def ports(app: Application) -> list[Finding]:
     """Ports lead somewhere: a Service's to a port of a container, a probe's to one of its own container."""
     found = []
-    for one in policy.of("Service"):
-        targets = [container for other in policy.selected(one) for container in other.containers]
+    for one in app.of("Service"):
+        targets = [container for other in app.selected(one) for container in other.containers]
         entries = one.items("spec.ports")
         if not entries:
             found.append(one.finding("spec", f"{one.shown} has no port", "spec.ports lists them"))
@@ -134,24 +135,24 @@ def ports(policy: Policy) -> list[Finding]:
                 reason = f"{one.shown} leads to the port {target}, which no container names; they name {known}"
                 hint = "targetPort is a containerPort or its name; without it, it is the same number as port"
                 found.append(one.finding((*path, place), reason, hint))
-    for one, container in policy.containers(serving=False):
+    for one, container in app.containers(serving=False):
         for path, action in actions(one, container):
             for kind in ("httpGet", "tcpSocket"):
-                port = action.get(kind, {}).get("port") if isinstance(action.get(kind), dict) else None
-                if port is not None and not _opens(container, port):
+                number = action.get(kind, {}).get("port") if isinstance(action.get(kind), dict) else None
+                if number is not None and not _opens(container, number):
                     known = _listed(container) or "none"
-                    reason = f"the {path[-1]} asks the port {str(port)[:40]}, and {container.name} names {known}"
+                    reason = f"the {path[-1]} asks the port {str(number)[:40]}, and {container.name} names {known}"
                     hint = "a port is a containerPort or its name, letter by letter"
                     found.append(one.finding((*path, kind, "port"), reason, hint))
     return found
 
 
-def _entries(container: Container) -> list[Mapping[str, Any]]:
+def _entries(container: ContainerSpec) -> list[Mapping[str, Any]]:
     entries = container.get("ports", [])
     return [port for port in entries if isinstance(port, dict)] if isinstance(entries, list) else []
 
 
-def _opens(container: Container, port: Any) -> bool:
+def _opens(container: ContainerSpec, port: Any) -> bool:
     """Whether a container has such a port. One that lists none may listen anywhere, and has no names."""
     entries = _entries(container)
     if isinstance(port, str):
@@ -159,20 +160,20 @@ def _opens(container: Container, port: Any) -> bool:
     return not entries or any(entry.get("containerPort") == port for entry in entries)
 
 
-def _listed(container: Container) -> str:
+def _listed(container: ContainerSpec) -> str:
     return ", ".join(
         f"{entry.get('containerPort')} ({entry['name']})" if entry.get("name") else str(entry.get("containerPort"))
         for entry in _entries(container)
     )
 
 
-def probes(policy: Policy) -> list[Finding]:
+def probes(app: Application) -> list[Finding]:
     """Readiness, liveness and startup probes are there and ask the endpoints that fit them."""
     found = []
-    known = sorted({path for paths in policy.endpoints.values() for path in paths})
-    for one, container in _main(policy):
+    known = sorted({path for paths in app.endpoints.values() for path in paths})
+    for one, container in _main(app):
         for name in ("readiness", "liveness", "startup"):
-            key, fitting = f"{name}Probe", policy.endpoints.get(name, ())
+            key, fitting = f"{name}Probe", app.endpoints.get(name, ())
             probe = container.get(key)
             why = _PROBES[name]
             if not isinstance(probe, dict):
@@ -206,20 +207,20 @@ _PROBES = {
 }
 
 
-def _main(policy: Policy) -> Iterator[tuple[Resource, Container]]:
+def _main(app: Application) -> Iterator[tuple[Resource, ContainerSpec]]:
     """The containers to which requests come: those that a Service leads to; without a Service the first of each pod."""
-    for one in policy.workloads:
-        services = [service for service in policy.of("Service") if one in policy.selected(service)]
+    for one in app.workloads:
+        services = [service for service in app.of("Service") if one in app.selected(service)]
         targets = [port.get("targetPort", port.get("port")) for it in services for _, port in it.items("spec.ports")]
         reached = [container for container in one.containers if any(_opens(container, port) for port in targets)]
         for container in reached or one.containers[:1]:
             yield one, container
 
 
-def resources(policy: Policy) -> list[Finding]:
+def resources(app: Application) -> list[Finding]:
     """Every container asks for processor and memory, has a limit of memory, and asks for no more than its limits."""
     found = []
-    for one, container in policy.containers(serving=False):
+    for one, container in app.containers(serving=False):
         where = (*container.path, "resources")
         for group, key, why in (
             ("requests", "cpu", "the scheduler finds a node by what is asked for, and the autoscaler counts in it"),
@@ -245,10 +246,10 @@ def resources(policy: Policy) -> list[Finding]:
     return found
 
 
-def pinned_image(policy: Policy) -> list[Finding]:
+def pinned_image(app: Application) -> list[Finding]:
     """Each image has a tag that says which, or a digest."""
     found, hint = [], "a tag per version, such as :v1, or the digest, @sha256:…"
-    for one, container in policy.containers(serving=False):
+    for one, container in app.containers(serving=False):
         image = container.get("image")
         where = (*container.path, "image")
         match = _TAG.fullmatch(str(image or ""))
@@ -266,15 +267,15 @@ def pinned_image(policy: Policy) -> list[Finding]:
     return found
 
 
-def non_root(policy: Policy) -> list[Finding]:
+def non_root(app: Application) -> list[Finding]:
     """No container runs as root, and Kubernetes sees to it."""
     found = []
-    for one, container in policy.containers(serving=False):
+    for one, container in app.containers(serving=False):
         pod = one.pod.get("securityContext")
         pod = pod if isinstance(pod, dict) else {}
         own = container.get("securityContext", {})
         own = own if isinstance(own, dict) else {}
-        in_pod = (*one.template, "spec", "securityContext")
+        in_pod = one.in_template("spec", "securityContext")
         if own.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True:
             where = (*container.path, "securityContext") if "runAsNonRoot" in own else in_pod
             reason = f"nothing keeps {container.name} from running as root"
@@ -285,10 +286,10 @@ def non_root(policy: Policy) -> list[Finding]:
     return _once(found)
 
 
-def restricted(policy: Policy) -> list[Finding]:
+def restricted(app: Application) -> list[Finding]:
     """What Kubernetes' own standard calls restricted, besides non-root."""
     found = []
-    for one, container in policy.containers(serving=False):
+    for one, container in app.containers(serving=False):
         where = (*container.path, "securityContext")
         own = container.get("securityContext", {})
         own = own if isinstance(own, dict) else {}
@@ -303,7 +304,7 @@ def restricted(policy: Policy) -> list[Finding]:
             reason = f"{container.name} keeps capabilities of root"
             hint = 'capabilities: {drop: ["ALL"]} in the container\'s securityContext'
             found.append(one.finding((*where, "capabilities"), reason, hint))
-        pod = one.get((*one.template, "spec", "securityContext", "seccompProfile", "type"))
+        pod = one.get(one.in_template("spec", "securityContext", "seccompProfile", "type"))
         if container.get("securityContext.seccompProfile.type", pod) not in ("RuntimeDefault", "Localhost"):
             reason = f"{container.name} may make every system call"
             hint = "seccompProfile: {type: RuntimeDefault} in the securityContext of the pod"
@@ -311,30 +312,30 @@ def restricted(policy: Policy) -> list[Finding]:
     return found
 
 
-def read_only(policy: Policy) -> list[Finding]:
+def read_only(app: Application) -> list[Finding]:
     """The root of each container can only be read."""
     hint = "readOnlyRootFilesystem: true in the container's securityContext; what must be written goes to an emptyDir"
     return [
         one.finding((*container.path, "securityContext"), f"{container.name} may write to its image's files", hint)
-        for one, container in policy.containers(serving=False)
+        for one, container in app.containers(serving=False)
         if container.get("securityContext.readOnlyRootFilesystem") is not True
     ]
 
 
-def no_secrets(policy: Policy) -> list[Finding]:
+def no_secrets(app: Application) -> list[Finding]:
     """No secret stands where settings are kept, and everybody reads them."""
     found = []
     hint = "a Secret is kept apart, and read by fewer; the container takes it by secretKeyRef, or as a file"
-    for one in policy.of("ConfigMap"):
+    for one in app.of("ConfigMap"):
         for key, value in one.mapping("data").items():
             if what := _secret(key, value):
                 found.append(_hidden(one, ("data", key), f"{one.shown} holds {what}", hint, key))
-    for one in policy.resources:
+    for one in app.resources:
         for path in _annotations(one):
             for key, value in one.mapping(path).items():
                 if what := secret_in(str(value)):
                     found.append(_hidden(one, (*path, key), f"{one.shown} holds {what}", hint, key))
-    for one, container in policy.containers(serving=False):
+    for one, container in app.containers(serving=False):
         for path, entry in one.items((*container.path, "env")):
             key, value = str(entry.get("name", "")), entry.get("value")
             if value is not None and (what := _secret(key, value)):
@@ -355,7 +356,7 @@ def no_secrets(policy: Policy) -> list[Finding]:
 def _annotations(one: Resource) -> Iterator[Path]:
     yield ("metadata", "annotations")
     if one.template is not None:
-        yield (*one.template, "metadata", "annotations")
+        yield one.in_template("metadata", "annotations")
 
 
 def _flag(word: str) -> bool:
@@ -384,16 +385,16 @@ def _secret(key: str, value: Any) -> str | None:
 
 def _hidden(one: Resource, path: Path, reason: str, hint: str, key: str) -> Finding:
     """A finding that does not repeat the line, in which the secret stands."""
-    return Finding(one.file, one.at(path), reason, hint, text=f"{key[:40]}: …")
+    return Finding(one.at(path), reason, hint, text=f"{key[:40]}: …", file=one.file)
 
 
-def references(policy: Policy) -> list[Finding]:
+def references(app: Application) -> list[Finding]:
     """What is named is there: ConfigMaps, Secrets and their keys, volumes, service accounts."""
     found = []
-    for one in policy.workloads:
-        spec = (*one.template, "spec")
+    for one in app.workloads:
+        spec = one.in_template("spec")
         account = one.get((*spec, "serviceAccountName"), "default")
-        if account != "default" and policy.named("ServiceAccount", account) is None:
+        if account != "default" and app.named("ServiceAccount", account) is None:
             reason = f"the ServiceAccount {str(account)[:60]} is not there"
             found.append(one.finding((*spec, "serviceAccountName"), reason, "without a name it is default"))
         volumes = [volume.get("name") for _, volume in one.items((*spec, "volumes"))]
@@ -403,23 +404,23 @@ def references(policy: Policy) -> list[Finding]:
                 for kind, key, field in (("ConfigMap", "configMap", "name"), ("Secret", "secret", "secretName")):
                     if isinstance(held := source.get(key), dict):
                         name = held.get(field, held.get("name"))
-                        found += _refers(policy, one, (*inner, key), kind, name, None, held.get("optional"))
+                        found += _refers(app, one, (*inner, key), kind, name, None, held.get("optional"))
         for container in one.all_containers:
-            found += _of_container(policy, one, container, volumes)
+            found += _of_container(app, one, container, volumes)
     return found
 
 
-def _of_container(policy: Policy, one: Resource, container: Container, volumes: list) -> list[Finding]:
+def _of_container(app: Application, one: Resource, container: ContainerSpec, volumes: list[Any]) -> list[Finding]:
     found = []
     for path, _ in one.items((*container.path, "env")):
         for kind, key in (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")):
             where = (*path, "valueFrom", key)
-            if held := one.mapping(where):
-                found += _refers(policy, one, where, kind, held.get("name"), held.get("key"), held.get("optional"))
+            if named := one.mapping(where):
+                found += _refers(app, one, where, kind, named.get("name"), named.get("key"), named.get("optional"))
     for path, entry in one.items((*container.path, "envFrom")):
         for kind, key in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
             if isinstance(held := entry.get(key), dict):
-                found += _refers(policy, one, (*path, key), kind, held.get("name"), None, held.get("optional"))
+                found += _refers(app, one, (*path, key), kind, held.get("name"), None, held.get("optional"))
     for path, mount in one.items((*container.path, "volumeMounts")):
         if mount.get("name") not in volumes:
             reason = f"{container.name} mounts the volume {str(mount.get('name'))[:60]}, which the pod does not have"
@@ -427,12 +428,14 @@ def _of_container(policy: Policy, one: Resource, container: Container, volumes: 
     return found
 
 
-def _refers(policy: Policy, one: Resource, path: Path, kind: str, name: Any, key: Any, optional: Any) -> list[Finding]:
+def _refers(
+    app: Application, one: Resource, path: Path, kind: str, name: Any, key: Any, optional: Any
+) -> list[Finding]:
     if optional is True:
         return []
-    there = policy.named(kind, name)
+    there = app.named(kind, name)
     if there is None:
-        known = ", ".join(other.name for other in policy.of(kind)) or "none"
+        known = ", ".join(other.name for other in app.of(kind)) or "none"
         hint = f"{kind}s that are there: {known}"
         return [one.finding(path, f"the {kind} {str(name)[:60]} is not there: the pod would wait for it", hint)]
     keys = {*there.mapping("data"), *there.mapping("stringData"), *there.mapping("binaryData")}
@@ -442,31 +445,31 @@ def _refers(policy: Policy, one: Resource, path: Path, kind: str, name: Any, key
     return []
 
 
-def rollout(policy: Policy) -> list[Finding]:
+def rollout(app: Application) -> list[Finding]:
     """While a new version comes, pods that are ready remain."""
     found = []
-    for one in policy.of("Deployment"):
+    for one in app.of("Deployment"):
         if one.get("spec.strategy.type", "RollingUpdate") != "RollingUpdate":
             reason = f"{one.shown} ends all its pods before the first new one starts"
             found.append(one.finding("spec.strategy.type", reason, "type: RollingUpdate replaces them one by one"))
             continue
         path = "spec.strategy.rollingUpdate.maxUnavailable"
-        least = _least(policy, one)
+        least = least_pods(app, one)
         gone = _pods(one.get(path, "25%"), least)
         if gone is not None and gone >= least:
             reason = f"of {least} pod{'s' * (least != 1)} {min(gone, least)} may be gone at once: nobody answers then"
             hint = "maxUnavailable says how many may be missing: 0 waits until a new pod is ready"
             found.append(one.finding(path, reason, hint))
-        for other, container in _main(policy):
+        for other, container in _main(app):
             if other is one and not isinstance(container.get("readinessProbe"), dict):
                 reason = f"{container.name} has no readinessProbe: requests come to it before it can answer"
                 found.append(one.finding(container.path, reason, _PROBES["readiness"]))
     return found
 
 
-def _least(policy: Policy, one: Resource) -> int:
+def least_pods(app: Application, one: Resource) -> int:
     """How many pods a Deployment has at least."""
-    for scaler in policy.of("HorizontalPodAutoscaler"):
+    for scaler in app.of("HorizontalPodAutoscaler"):
         target = scaler.mapping("spec.scaleTargetRef")
         if (target.get("kind"), target.get("name")) == (one.kind, one.name):
             found = scaler.get("spec.minReplicas", 1)
@@ -482,11 +485,11 @@ def _pods(value: Any, replicas: int) -> int | None:
     return replicas * int(match[1]) // 100 if match else None
 
 
-def graceful_stop(policy: Policy) -> list[Finding]:
+def graceful_stop(app: Application) -> list[Finding]:
     """A pod that goes waits until nobody sends it requests any more, and has the time to."""
     found = []
     why = "a pod is told to end while requests still come to it; a preStop hook that waits some seconds lets them end"
-    for one, container in _main(policy):
+    for one, container in _main(app):
         hook = container.get("lifecycle.preStop")
         where = (*container.path, "lifecycle", "preStop")
         if not isinstance(hook, dict) or not hook:
@@ -498,9 +501,9 @@ def graceful_stop(policy: Policy) -> list[Finding]:
         elif seconds < 1:
             found.append(one.finding(where, f"the preStop hook waits {seconds:g} seconds, which is too short", why))
         else:
-            grace = one.get((*one.template, "spec", "terminationGracePeriodSeconds"), GRACE_S)
+            grace = one.get(one.in_template("spec", "terminationGracePeriodSeconds"), GRACE_S)
             if isinstance(grace, int) and grace <= seconds:
-                path = (*one.template, "spec", "terminationGracePeriodSeconds")
+                path = one.in_template("spec", "terminationGracePeriodSeconds")
                 reason = f"the grace period of {grace} s is over before the hook's wait of {seconds:g} s is"
                 hint = "the grace period counts from the beginning: it holds the wait and the end of the service"
                 found.append(one.finding(path, reason, hint))
@@ -518,10 +521,10 @@ def waits(hook: Mapping[str, Any]) -> float | None:
     return float(match[1]) if match else None
 
 
-def autoscaler(policy: Policy) -> list[Finding]:
+def autoscaler(app: Application) -> list[Finding]:
     """An autoscaler has room, something to count, and nobody who sets the number beside it."""
     found = []
-    for one in policy.of("HorizontalPodAutoscaler"):
+    for one in app.of("HorizontalPodAutoscaler"):
         least, most = one.get("spec.minReplicas", 1), one.get("spec.maxReplicas")
         if not isinstance(most, int) or not isinstance(least, int) or least >= most:
             reason = f"{one.shown} goes from {least} to {most} pods, and has nothing to decide"
@@ -534,7 +537,7 @@ def autoscaler(policy: Policy) -> list[Finding]:
                 one.finding("spec", f"{one.shown} does not say how busy pods should be", "spec.metrics says it")
             )
         target = one.mapping("spec.scaleTargetRef")
-        there = policy.named(str(target.get("kind")), target.get("name"))
+        there = app.named(str(target.get("kind")), target.get("name"))
         if there is None:
             reason = f"{target.get('kind')} {target.get('name')}, which it scales, is not there"
             found.append(one.finding("spec.scaleTargetRef", reason))
@@ -547,8 +550,8 @@ def autoscaler(policy: Policy) -> list[Finding]:
             if not any(container.get(f"resources.{group}.cpu") for group in ("requests", "limits")):
                 reason = f"{container.name} asks for no processor time, of which {one.shown} counts a share"
                 found.append(there.finding(container.path, reason, "resources.requests.cpu"))
-    if not policy.of("HorizontalPodAutoscaler"):
-        found.append(Finding("", None, "there is no HorizontalPodAutoscaler"))
+    if not app.of("HorizontalPodAutoscaler"):
+        found.append(Finding(None, "there is no HorizontalPodAutoscaler"))
     return found
 
 
@@ -557,8 +560,8 @@ def _once(found: Iterable[Finding]) -> list[Finding]:
 
 
 RULES: Mapping[str, Rule] = {
-    "allowed": lambda policy: allowed(policy.resources, placed=policy.placed),
-    "valid": lambda policy: valid(policy.resources),
+    "allowed": lambda app: allowed(app.resources, placed=app.placed),
+    "valid": lambda app: valid(app.resources),
     "selectors": selectors,
     "ports": ports,
     "probes": probes,

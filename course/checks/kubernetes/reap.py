@@ -1,19 +1,18 @@
-"""`reap.py ID`, beside a grader: when its input ends without a farewell, remove what the grader's run made.
+"""`reap.py ID`, beside a grader: removes the namespaces of the grader's session when the grader was killed.
 
-For then the grader was killed. This is a process of its own, so that it outlives the grader; until then it holds
-nothing but a pipe.
+It was killed when the standard input ends without "done". This is a process of its own, so that it outlives the grader.
 """
 
 import os
 import sys
 
 
-def main():
-    """Wait, and remove the run's namespaces unless the grader did."""
-    said = b""
+def main() -> None:
+    """Wait, and remove the session's namespaces unless the grader did."""
+    received = b""
     while chunk := os.read(0, 100):
-        said += chunk
-    if said == b"done":
+        received += chunk
+    if received == b"done":
         return
     from course.checks.kubernetes import sessions  # takes seconds and memory, so only when it is needed
 

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.core.findings import Finding, quote
 from course.checks.files import reading
 
 TITLE = "the manifests can be read"
@@ -33,8 +34,8 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "Pod": (),
 }
 _QUANTITY = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|n|u)|[eE]([+-]?\d{1,3}))?")
-_FACTORS = {
-    "": 1,
+_FACTORS: Mapping[str, Decimal] = {
+    "": Decimal(1),
     **{sign: Decimal(10) ** power for sign, power in zip("numkMGTPE", (-9, -6, -3, 3, 6, 9, 12, 15, 18), strict=True)},
     **{f"{sign}i": Decimal(1024) ** power for power, sign in enumerate("KMGTPE", 1)},
 }
@@ -43,34 +44,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a rule found in manifests.
-
-    Attributes:
-        file: where, below the folder of manifests.
-        line: counted from 1; None when it is about something that is missing.
-        reason: what is wrong, in words for the student.
-        hint: a help that does not tell the answer.
-        rule: the name of the rule.
-        text: the beginning of that line.
-    """
-
-    file: str
-    line: int | None
-    reason: str
-    hint: str | None = None
-    rule: str = ""
-    text: str = ""
-
-    def __str__(self) -> str:
-        if not self.line:
-            return f"{self.file}: {self.reason}" if self.file else self.reason
-        shown = f" ({self.text})" if self.text else ""
-        return f"{self.file} line {self.line}{shown}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Container:
+class ContainerSpec:
     """One container of a pod's template: its data, its path in the object, and whether it only prepares."""
 
     data: Mapping[str, Any]
@@ -153,8 +127,8 @@ class Resource:
     def finding(self, path: str | Path, reason: str, hint: str | None = None) -> Finding:
         """A finding about a place in it."""
         line = self.at(path)
-        text = " ".join(self.source[line - 1].split()) if line and line <= len(self.source) else ""
-        return Finding(self.file, line, reason, hint, text=text if len(text) <= 60 else text[:59] + "…")
+        text = quote(self.source[line - 1]) if line and line <= len(self.source) else ""
+        return Finding(line, reason, hint, text=text, file=self.file)
 
     # pods
 
@@ -163,27 +137,37 @@ class Resource:
         """Where its pods' template stands; None when it has no pods."""
         return TEMPLATES.get(self.kind)
 
+    def in_template(self, *keys: str | int) -> Path:
+        """The path of something in its pods' template.
+
+        Raises:
+            ValueError: it has no pods.
+        """
+        if self.template is None:
+            raise ValueError(f"{self.shown} has no pods")
+        return (*self.template, *keys)
+
     @property
     def pod(self) -> dict[str, Any]:
         """The spec of its pods; empty when it has none."""
-        return {} if self.template is None else self.mapping((*self.template, "spec"))
+        return {} if self.template is None else self.mapping(self.in_template("spec"))
 
     @property
     def pod_labels(self) -> dict[str, str]:
         """The labels of its pods."""
-        return {} if self.template is None else self.mapping((*self.template, "metadata", "labels"))
+        return {} if self.template is None else self.mapping(self.in_template("metadata", "labels"))
 
     @functools.cached_property
-    def all_containers(self) -> tuple[Container, ...]:
+    def all_containers(self) -> tuple[ContainerSpec, ...]:
         """The containers of its pods, those that prepare (initContainers) too."""
         if self.template is None:
             return ()
-        spec = (*self.template, "spec")
-        found = [Container(data, path) for path, data in self.items((*spec, "containers"))]
-        return (*found, *(Container(data, path, True) for path, data in self.items((*spec, "initContainers"))))
+        spec = self.in_template("spec")
+        found = [ContainerSpec(data, path) for path, data in self.items((*spec, "containers"))]
+        return (*found, *(ContainerSpec(data, path, True) for path, data in self.items((*spec, "initContainers"))))
 
     @property
-    def containers(self) -> tuple[Container, ...]:
+    def containers(self) -> tuple[ContainerSpec, ...]:
         """The containers that serve."""
         return tuple(one for one in self.all_containers if not one.prepares)
 

@@ -11,7 +11,8 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path as FilePath
 from typing import Any
 
 import kubernetes_validate
@@ -20,7 +21,8 @@ from jsonschema.exceptions import relevance
 from referencing import Registry
 from referencing import Resource as Document
 
-from course.checks.kubernetes.resource_files import TEMPLATES, Finding, Resource, quantity, show
+from course.checks.core.findings import Finding
+from course.checks.kubernetes.resource_files import TEMPLATES, Path, Resource, quantity, show
 
 MAX_ERRORS = 5  # of one object
 USUAL = (
@@ -34,7 +36,7 @@ USUAL = (
     ("PodDisruptionBudget", "policy/v1"),
 )
 _KINDS = (*dict.fromkeys(kind for kind, _ in USUAL), *TEMPLATES, "Ingress", "Namespace", "NetworkPolicy")
-_FOLDER = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
+_FOLDER = FilePath(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,60}")
 _VERSION = re.compile(r"(?:([a-z0-9.-]{1,100})/)?(v[0-9][a-z0-9]{0,20})")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -94,16 +96,16 @@ def _known(one: Resource) -> list[Finding]:
             reason = f"no release since {releases()[0]} serves {one.kind} as {one.version}"
             return [one.finding("apiVersion", reason, hint)]
         near = difflib.get_close_matches(one.kind, _KINDS, 1)
-        hint = f"is it {near[0]}?" if near else "kubectl api-resources lists the kinds"
-        return [one.finding("kind", f"Kubernetes has no kind {one.kind}", hint)]
+        closest = f"is it {near[0]}?" if near else "kubectl api-resources lists the kinds"
+        return [one.finding("kind", f"Kubernetes has no kind {one.kind}", closest)]
     span = _span(lacking)
-    hint = f"apiVersion: {served[-1]}" if served and served[-1] != one.version else None
-    return [one.finding("apiVersion", f"{one.kind} is not served as {one.version} {span}", hint)]
+    newest = f"apiVersion: {served[-1]}" if served and served[-1] != one.version else None
+    return [one.finding("apiVersion", f"{one.kind} is not served as {one.version} {span}", newest)]
 
 
 def _misfits(one: Resource) -> list[Finding]:
     """Where it does not fit a schema, in words."""
-    errors: dict[tuple, tuple[list[str], Finding]] = {}
+    errors: dict[tuple[int | None, str], tuple[list[str], Finding]] = {}
     for release in releases():
         validator = _validator(release, one.kind, one.version)
         for error in sorted(validator.iter_errors(one.data), key=relevance, reverse=True):
@@ -116,7 +118,7 @@ def _misfits(one: Resource) -> list[Finding]:
             found.append(finding)
         else:
             reason = f"{finding.reason} {_span(lacking)}"
-            found.append(Finding(finding.file, finding.line, reason, finding.hint, text=finding.text))
+            found.append(replace(finding, reason=reason))
     return sorted(found, key=lambda finding: finding.line or 0)
 
 
@@ -127,31 +129,35 @@ def _say(one: Resource, error: ValidationError) -> Finding:
             break
         error = deeper[0]
     path, place = tuple(error.absolute_path), show(tuple(error.absolute_path)) or "the object"
+    # the types of the library allow that nothing is set, which an error that was reported never has
+    instance: Any = error.instance
+    rule: Any = error.validator_value
+    schema: Any = error.schema
     if error.validator == "additionalProperties":
-        properties = list(error.schema.get("properties") or {})
-        extra = [key for key in error.instance if key not in properties]
+        properties = list(schema.get("properties") or {})
+        extra = [key for key in instance if key not in properties]
         key = str(extra[0])[:60] if extra else "?"
         near = difflib.get_close_matches(key, properties, 1, 0.7)
         hint = f"is it `{near[0]}`?" if near else "is it indented as it should be, or does it belong elsewhere?"
         return one.finding((*path, key), f"{place} has no field `{key}`", hint)
     if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
+        missing = [name for name in rule if name not in instance]
         return one.finding(path, f"{place} lacks `{', '.join(missing)}`")
     if error.validator in ("type", "oneOf", "anyOf"):
         wanted = _wanted(error)
-        got = _TYPES.get(_type(error.instance), "something else").partition(",")[0]
-        hint = "put it between quotes" if wanted == "text" and not isinstance(error.instance, dict | list) else None
-        return one.finding(path, f"{place} is {got}, and must be {wanted}", hint)
+        got = _TYPES.get(_type(instance), "something else").partition(",")[0]
+        quotes = "put it between quotes" if wanted == "text" and not isinstance(instance, dict | list) else None
+        return one.finding(path, f"{place} is {got}, and must be {wanted}", quotes)
     if error.validator == "enum":
-        shown = ", ".join(map(str, error.validator_value))
-        return one.finding(path, f"{place} is {str(error.instance)[:60]!r}, and must be one of {shown[:200]}")
+        shown = ", ".join(map(str, rule))
+        return one.finding(path, f"{place} is {str(instance)[:60]!r}, and must be one of {shown[:200]}")
     return one.finding(path, f"{place}: {error.message[:200]}")
 
 
 def _wanted(error: ValidationError) -> str:
-    kinds = error.validator_value
+    kinds: Any = error.validator_value
     if error.validator != "type":
-        kinds = [kind for part in error.validator_value for kind in _list(part.get("type"))]
+        kinds = [kind for part in kinds for kind in _list(part.get("type"))]
     return " or ".join(dict.fromkeys(_TYPES.get(kind, kind) for kind in _list(kinds) if kind != "null"))
 
 
@@ -179,11 +185,11 @@ def _span(lacking: list[str]) -> str:
 # schemas
 
 
-def _folder(release: str) -> Path:
+def _folder(release: str) -> FilePath:
     return _FOLDER / f"v{release}.0-local-strict"
 
 
-def _file(release: str, kind: str, version: str) -> Path:
+def _file(release: str, kind: str, version: str) -> FilePath:
     """The schema of a kind; both were looked at before, so that they lead nowhere else."""
     group, _, number = version.rpartition("/")
     middle = f"{group.split('.')[0]}-" if group else ""
@@ -231,7 +237,8 @@ def _validators(release: str, more: frozenset[tuple[str, str]]) -> dict[tuple[st
 
 @functools.lru_cache(maxsize=1)  # some 10 MB each, once read
 def _definitions(release: str) -> dict[str, Any]:
-    return json.loads((_folder(release) / "_definitions.json").read_text())
+    definitions: dict[str, Any] = json.loads((_folder(release) / "_definitions.json").read_text())
+    return definitions
 
 
 def _references(schema: Any) -> list[str]:
@@ -259,7 +266,7 @@ def _beyond(one: Resource) -> list[Finding]:
     elif not (_LABEL if one.kind == "Service" else _SUBDOMAIN).fullmatch(str(name)):
         reason = f"{str(name)[:60]!r} is no name: small letters, digits and -, 63 at most"
         found.append(one.finding("metadata.name", reason))
-    pods = (*one.template, "metadata", "labels") if one.template else None
+    pods = one.in_template("metadata", "labels") if one.template else None
     for path in filter(None, [("metadata", "labels"), ("spec", "selector", "matchLabels"), pods]):
         for key, value in one.mapping(path).items():
             if not _LABEL_VALUE.fullmatch(str(value)):
@@ -282,14 +289,14 @@ def _beyond(one: Resource) -> list[Finding]:
     return found
 
 
-def _ports(one: Resource) -> list[tuple[tuple, Mapping[str, Any]]]:
+def _ports(one: Resource) -> list[tuple[Path, dict[str, Any]]]:
     found = list(one.items("spec.ports")) if one.kind == "Service" else []
     for container in one.all_containers:
         found += one.items((*container.path, "ports"))
     return found
 
 
-def _port(one: Resource, path: tuple, port: Mapping[str, Any]) -> list[Finding]:
+def _port(one: Resource, path: Path, port: Mapping[str, Any]) -> list[Finding]:
     found = []
     for key in ("port", "targetPort", "containerPort", "nodePort"):
         value = port.get(key)
@@ -308,7 +315,7 @@ def _port(one: Resource, path: tuple, port: Mapping[str, Any]) -> list[Finding]:
     return found
 
 
-def _amounts(one: Resource, path: tuple, container: Mapping[str, Any]) -> list[Finding]:
+def _amounts(one: Resource, path: Path, container: Mapping[str, Any]) -> list[Finding]:
     found = []
     for group in ("requests", "limits"):
         where = (*path, "resources", group)

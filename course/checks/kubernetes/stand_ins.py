@@ -53,7 +53,7 @@ def stand_in(version: str = "1") -> str:
     engine = engines.engine()
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
-        dockerfile = DOCKERFILE.format(base=engine.tools(), version=version).lstrip().encode()
+        dockerfile = DOCKERFILE.format(base=engine.tools_image(), version=version).lstrip().encode()
         for path, content in (("Dockerfile", dockerfile), (PROGRAM.name, source)):
             entry = tarfile.TarInfo(path)
             entry.size, entry.mode = len(content), 0o644
@@ -62,7 +62,7 @@ def stand_in(version: str = "1") -> str:
     try:
         built = list(engine.api.build(fileobj=context, custom_context=True, rm=True, forcerm=True, decode=True))
     except engines.TROUBLE as error:
-        not_graded_here(f"the stand-in for the image cannot be built: {engines.plainly(error)}")
+        not_graded_here(f"the stand-in for the image cannot be built: {engines.plain_message(error)}")
     image = next((line["aux"]["ID"] for line in built if "ID" in line.get("aux", {})), None)
     if image is None:
         said = next((line["error"] for line in built if "error" in line), "the engine names no image")

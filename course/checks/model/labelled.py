@@ -26,7 +26,7 @@ class Labelled(NamedTuple):
         return Labelled(some, self.late[some.index])
 
 
-def labelled(start: flights.Moment, end: flights.Moment) -> Labelled:
+def labelled(start: str | pd.Timestamp, end: str | pd.Timestamp) -> Labelled:
     """The flights planned to depart in a time that arrived.
 
     Args:

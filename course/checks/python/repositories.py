@@ -10,7 +10,6 @@ import importlib.util
 import os
 import re
 import shutil
-import stat
 import sys
 import sysconfig
 import tempfile
@@ -22,6 +21,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from course.base import untrusted
+from course.base.untrusted import Reason
 from course.checks.core import processes
 from course.checks.core.expectations import CheckFailed, Unmet, not_graded_here
 from course.checks.files import reading
@@ -198,14 +199,12 @@ class Repository:
 
     def _bytes(self, path: Path, most: int) -> bytes:
         """A file that a child process wrote, which may be anything by now."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise CheckFailed(f"{path.name} is no ordinary file")
-            data = file.read(most + 1)
-        if len(data) > most:
-            raise CheckFailed("there is more in the repository than can be read here")
-        return data
+        try:
+            return untrusted.read_file(path, most)
+        except untrusted.FileRefused as refused:
+            if refused.reason in (Reason.TOO_LARGE, Reason.CHANGED):
+                raise CheckFailed("there is more in the repository than can be read here") from None
+            raise CheckFailed(f"{path.name} is no ordinary file") from None
 
     def _run(
         self,

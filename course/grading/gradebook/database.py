@@ -19,7 +19,8 @@ from nbgrader import api, utils
 from nbgrader.preprocessors import AssignLatePenalties
 from traitlets.config import Config
 
-from course.grading.pipeline.assignment import Key
+from course.base.errors import UserError
+from course.grading.pipeline.assignment import Assignment
 from course.grading.pipeline.submission import Outcome
 
 PATIENCE = 60.0  # seconds to wait for a gradebook that another program writes
@@ -49,11 +50,11 @@ _tables = [
 _assignment, _notebook, _cell, _student, _submission, _book, _grade, _comment = _tables
 
 
-class LedgerError(Exception):
+class GradebookError(UserError):
     """The gradebook cannot be read or written; the message says what to do."""
 
 
-class Ledger:
+class Gradebook:
     """The gradebook of a course, as its one writer sees it.
 
     Args:
@@ -61,7 +62,7 @@ class Ledger:
         course: the course's id.
 
     Raises:
-        LedgerError: it cannot be opened.
+        GradebookError: it cannot be opened.
     """
 
     def __init__(self, url: str, course: str) -> None:
@@ -79,7 +80,7 @@ class Ledger:
         """Let go of the gradebook."""
         self.engine.dispose()
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Gradebook:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,7 +91,7 @@ class Ledger:
         """One transaction; all of it is written at the end, or nothing.
 
         Raises:
-            LedgerError: the gradebook is locked for long, damaged or out of reach.
+            GradebookError: the gradebook is locked for long, damaged or out of reach.
         """
         with _trouble(self._url), self.engine.connect() as connection:
             if self.engine.dialect.name == "sqlite":
@@ -122,27 +123,27 @@ class Ledger:
             query = sa.select(_recorded.c.student, _recorded.c.outcome).where(_recorded.c.lab == lab)
             return dict(connection.execute(query).all())
 
-    def record(self, outcomes: list[tuple[Outcome, dt.datetime | None]], key: Key, config: Config) -> None:
+    def record(self, outcomes: list[tuple[Outcome, dt.datetime | None]], key: Assignment, config: Config) -> None:
         """Write outcomes, each with the time at which the work was handed in. Writing again changes nothing.
 
         What a person entered (scores, comments, extra credit) stays; where it judged something that has changed since,
         it is marked to be looked at again.
 
         Raises:
-            LedgerError: see :meth:`transaction`; nothing is written then.
+            GradebookError: see :meth:`transaction`; nothing is written then.
         """
         penalties = AssignLatePenalties(config=config)
         penalties.init_plugin()
         with self.transaction() as connection:
-            lab = _Lab(connection, key.lab)
+            lab = _LabRows(connection, key.lab)
             for outcome, handed_in in outcomes:
                 lab.record(outcome, handed_in, penalties)
 
-    def standing(self, lab: str) -> list[dict[str, Any]]:
+    def scores(self, lab: str) -> list[dict[str, Any]]:
         """What the gradebook says now of every graded cell of a lab, what people entered included.
 
         Returns:
-            One entry a cell: student, notebook, cell, auto, manual, extra, score, points, waiting, penalty.
+            One entry per cell: student, notebook, cell, auto, manual, extra, score, points, waiting, penalty.
         """
         points = sa.func.coalesce(
             sa.select(api.GradeCell.__table__.c.max_score)
@@ -210,7 +211,7 @@ def identity(outcome: Outcome, handed_in: dt.datetime | None) -> str:
     return f"{outcome.submission[:40]} {outcome.tests[:40]} {state} {when}"
 
 
-class _Lab:
+class _LabRows:
     """The rows of one lab inside a transaction."""
 
     def __init__(self, connection: sa.Connection, name: str) -> None:
@@ -374,15 +375,15 @@ def _trouble(url: str) -> Iterator[None]:
     except sa.exc.DatabaseError as error:
         reason = str(error.orig).strip().partition("\n")[0]
         if "locked" in reason:
-            raise LedgerError(
+            raise GradebookError(
                 f"another program is writing to the gradebook ({place}); close the formgrader or the other run, and "
                 f"run the same command again. {kept}"
             ) from error
         if "malformed" in reason or "not a database" in reason:
-            raise LedgerError(
+            raise GradebookError(
                 f"the gradebook ({place}) is damaged: {reason}. Put a copy of it back or move it away: scores are "
                 f"written again from classroom/outcomes, but what people entered is only in the gradebook."
             ) from error
         if "full" in reason:
-            raise LedgerError(f"the disk with the gradebook is full ({place}); make room. {kept}") from error
-        raise LedgerError(f"the gradebook ({place}) cannot be used: {reason}. {kept}") from error
+            raise GradebookError(f"the disk with the gradebook is full ({place}); make room. {kept}") from error
+        raise GradebookError(f"the gradebook ({place}) cannot be used: {reason}. {kept}") from error

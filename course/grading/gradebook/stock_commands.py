@@ -33,8 +33,8 @@ class RestoreCells(NbGraderPreprocessor):
         return restored, resources
 
 
-class ExecuteApart(NbGraderPreprocessor):
-    """Run student cells in a sandbox and grade cells in a trusted kernel; takes the place of Execute."""
+class ExecuteInSandbox(NbGraderPreprocessor):
+    """Run student cells in a sandbox and questions in a trusted process; takes the place of Execute."""
 
     cell_s = Float(Settings.cell_s, help="The longest time of one student cell, in seconds.").tag(config=True)
     sandboxed = Bool(True, help="False runs students' code without a sandbox: it can do all that you can.").tag(

@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from course.grading.intake.archives import SubmissionError
+
 _MOODLE = re.compile(r"(?P<person>.+?)_(?P<number>\d+)_assignsubmission_(?P<kind>[a-z]+)_?(?P<file>.*)")
 _CANVAS = re.compile(
     r"(?P<person>[^\W_]+)(?P<late>_LATE)?_(?P<number>\d+|(?<=anon_)[A-Za-z0-9]{5}|(?<=LATE_)[A-Za-z0-9]{5})"
@@ -18,13 +20,13 @@ _CANVAS = re.compile(
 )
 
 
-class UnknownPerson(Exception):
+class UnknownPerson(SubmissionError):
     """It cannot be told whose a file is; the message says what to do."""
 
 
 @dataclass(frozen=True)
-class Label:
-    """What a platform's name says.
+class ExportedName:
+    """What the name that a platform gave to a file says.
 
     Attributes:
         platform: "Moodle" or "Canvas".
@@ -43,19 +45,19 @@ class Label:
     late: bool = False
 
 
-def label(name: str) -> Label | None:
+def label(name: str) -> ExportedName | None:
     """Read a file's or folder's name; None when no platform gave it."""
     name = unicodedata.normalize("NFC", name)
     if found := _MOODLE.fullmatch(name):
         person = found["person"].replace("_", " ").strip()
-        return Label("Moodle", person, found["number"], found["file"], found["kind"] == "file")
+        return ExportedName("Moodle", person, found["number"], found["file"], found["kind"] == "file")
     if found := _CANVAS.fullmatch(name):
         work = not re.fullmatch(r"(text|link)\.html", found["file"])
-        return Label("Canvas", found["person"], found["number"], found["file"], work, bool(found["late"]))
+        return ExportedName("Canvas", found["person"], found["number"], found["file"], work, bool(found["late"]))
     return None
 
 
-def whose(one: Label, roster: dict[str, dict[str, str]]) -> str:
+def whose(one: ExportedName, roster: dict[str, dict[str, str]]) -> str:
     """The student's id for a platform's name.
 
     Args:
@@ -86,7 +88,7 @@ def whose(one: Label, roster: dict[str, dict[str, str]]) -> str:
     return same[0] if same else other
 
 
-def twins(labels: Iterable[Label]) -> set[str]:
+def twins(labels: Iterable[ExportedName]) -> set[str]:
     """Names in Moodle's export that two people have: their numbers differ."""
     numbers: dict[str, set[str]] = {}
     for one in labels:

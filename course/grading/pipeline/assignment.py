@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import course
-from course.labs import notebooks, source
+from course.labs import description, notebooks, source
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -65,7 +65,7 @@ class SourceNotebook:
 
 
 @dataclass(frozen=True)
-class Key:
+class Assignment:
     """All that a worker needs to grade submissions for a lab.
 
     Attributes:
@@ -73,12 +73,14 @@ class Key:
         notebooks: in the order in which they are run.
         given: files of the lab that students got; they replace what was handed in.
         questions: the modules of the lab's questions with their hidden checks, by path.
+        warm: modules that a zygote imports for the lab.
     """
 
     lab: str
     notebooks: tuple[SourceNotebook, ...]
     given: dict[str, bytes] = field(default_factory=dict)
     questions: dict[str, bytes] = field(default_factory=dict)
+    warm: tuple[str, ...] = ()
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -98,12 +100,13 @@ class Key:
 def of_sources(folder: Path) -> str:
     """A hash of a lab's source folder: when it changes, the gradebook must be told of its cells again."""
     found = hashlib.sha256()
-    for path in (*source.sources(folder), *source.given_files(folder), *source.questions(folder)):
-        found.update(f"\n{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
+    here = {path.relative_to(folder).as_posix(): path for path in (*source.sources(folder), *source.questions(folder))}
+    for name, path in (here | source.laid_out(folder)).items():
+        found.update(f"\n{name}\n".encode() + path.read_bytes())
     return found.hexdigest()
 
 
-def load(connection: Connection, folder: Path) -> Key:
+def load(connection: Connection, folder: Path) -> Assignment:
     """Read a lab's key from the gradebook, and its given files from its source folder.
 
     Args:
@@ -117,12 +120,13 @@ def load(connection: Connection, folder: Path) -> Key:
         order = [notebooks.grade_id(cell) for cell in original.cells if notebooks.grade_id(cell) in rows]
         kernelspec = dict(original.metadata.get("kernelspec", {}))
         found.append(SourceNotebook(path.stem, kernelspec, tuple(rows[name] for name in order)))
-    return Key(folder.name, tuple(found), given(folder), questions(folder))
+    warm = tuple(description.read(folder).warm) if (folder / description.FILE).is_file() else ()
+    return Assignment(folder.name, tuple(found), given(folder), questions(folder), warm)
 
 
 def given(folder: Path) -> dict[str, bytes]:
     """The files beside a lab's source notebooks as students got them, by path; of questions what is not hidden."""
-    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in source.given_files(folder)}
+    found = {name: path.read_bytes() for name, path in source.laid_out(folder).items()}
     return found | {name: source.released_question(data.decode()).encode() for name, data in questions(folder).items()}
 
 
@@ -168,8 +172,7 @@ def _vocabulary() -> str:
     """A hash of the code that grade cells use, which is a part of the tests."""
     top = Path(course.__file__).parent
     found = hashlib.sha256()
-    for path in sorted(
-        [*(top / "checks").rglob("*.py"), *(top / "sandboxed").rglob("*.py"), top / "flights.py", top / "shipping.py"]
-    ):
+    rooms = ("base", "flights", "sandboxed", "checks")
+    for path in [*(path for room in rooms for path in sorted((top / room).rglob("*.py"))), top / "shipping.py"]:
         found.update(path.name.encode() + path.read_bytes())
     return found.hexdigest()

@@ -14,20 +14,22 @@ from typing import Any
 
 from nbgrader import utils
 
+from course.base import timestamps
+from course.base.errors import UserError
 from course.grading.gradebook import database
-from course.grading.gradebook.database import Ledger
+from course.grading.gradebook.database import Gradebook
 from course.grading.pipeline import assignment, outcomes, submission
-from course.grading.pipeline.assignment import Key
+from course.grading.pipeline.assignment import Assignment
 from course.grading.pipeline.execute import Settings
 from course.grading.pipeline.submission import Outcome, Work
-from course.grading.pipeline.worker_pool import Crew
+from course.grading.pipeline.worker_pool import WorkerPool
 from course.grading.progress import Progress
 from course.labs import release
 
 BATCH = 20  # outcomes that wait for the gradebook at most; they are durable already
 
 
-class ClassroomError(Exception):
+class ClassroomError(UserError):
     """Grading cannot begin or go on; the message says what to do."""
 
 
@@ -49,15 +51,15 @@ class Options:
 
 
 @dataclass
-class Summary:
-    """What a run did.
+class GradingRun:
+    """What a run of grading did.
 
     Attributes:
         lab: its name.
         graded: who was graded now, in the order in which they were done.
         unchanged: who was graded before and has not changed.
         trouble: who could not be graded, and why.
-        standing: every student's score, points and how many cells wait for a person.
+        scores: every student's score, points and how many cells wait for a person.
         seconds: how long the run took.
     """
 
@@ -65,40 +67,40 @@ class Summary:
     graded: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     trouble: dict[str, str] = field(default_factory=dict)
-    standing: dict[str, dict[str, float]] = field(default_factory=dict)
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
     def waiting(self) -> dict[str, int]:
         """How many cells of a student wait for a person, for those who have any."""
-        return {student: int(row["waiting"]) for student, row in self.standing.items() if row["waiting"]}
+        return {student: int(row["waiting"]) for student, row in self.scores.items() if row["waiting"]}
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
 
 
-def grade(root: Path, lab: str, crew: Crew, options: Options) -> Summary:
+def grade(root: Path, lab: str, workers: WorkerPool, options: Options) -> GradingRun:
     """Grade what was handed in for a lab.
 
     Args:
         root: the course's folder.
         lab: the lab's name or number.
-        crew: the workers.
+        workers: they do it.
         options: what, and how.
 
     Raises:
         ClassroomError: nobody handed anything in, there is no such student, or the disk is full.
         ReleaseError: there is no such lab, or it cannot be recorded in the gradebook.
-        LedgerError: the gradebook is locked for long, damaged or out of reach.
+        GradebookError: the gradebook is locked for long, damaged or out of reach.
         NoSandbox: there is no sandbox on this machine.
     """
     started = dt.datetime.now(dt.UTC)
     folder = release.choose(root, [lab])[0]
     who = _students(root, folder.name, options.students)
     config = release.configuration(root)
-    summary = Summary(folder.name)
-    with database.Ledger(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as book:
+    summary = GradingRun(folder.name)
+    with database.Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as book:
         cells = _register(root, folder, book)
         store = outcomes.Store(root, folder.name)
         recorder = _Recorder(book, cells, config)
@@ -107,7 +109,7 @@ def grade(root: Path, lab: str, crew: Crew, options: Options) -> Summary:
             progress = Progress(len(works), sum(len(n.graded()) for n in cells.notebooks), quiet=options.quiet)
             with contextlib.closing(progress):
                 loaded = (_load(root, cells, student, options) for student in works)
-                for work, outcome in crew.outcomes(loaded if works else ()):
+                for work, outcome in workers.outcomes(loaded if works else ()):
                     store.keep(outcome, work.files)
                     recorder.add(outcome, _time(work.files))
                     summary.graded.append(work.student)
@@ -121,7 +123,7 @@ def grade(root: Path, lab: str, crew: Crew, options: Options) -> Summary:
             ) from error
         finally:
             recorder.flush()
-        summary.standing = _standing(book, folder.name)
+        summary.scores = _scores(book, folder.name)
     summary.seconds = (dt.datetime.now(dt.UTC) - started).total_seconds()
     return summary
 
@@ -138,7 +140,7 @@ def _students(root: Path, lab: str, only: tuple[str, ...]) -> list[str]:
     return [student for student in there if not only or student in only]
 
 
-def _register(root: Path, folder: Path, book: Ledger) -> Key:
+def _register(root: Path, folder: Path, book: Gradebook) -> Assignment:
     """Tell the gradebook of the lab's cells where they are new or have changed, and read them."""
     now = assignment.of_sources(folder)
     if book.source_of(folder.name) != now:
@@ -150,12 +152,12 @@ def _register(root: Path, folder: Path, book: Ledger) -> Key:
 
 def _to_do(
     root: Path,
-    cells: Key,
+    cells: Assignment,
     store: outcomes.Store,
     recorder: _Recorder,
     who: list[str],
     options: Options,
-    summary: Summary,
+    summary: GradingRun,
 ) -> list[str]:
     """Who must be graded; what is graded and not in the gradebook yet is written there."""
     recorded = recorder.book.recorded(cells.lab)
@@ -178,7 +180,7 @@ def _to_do(
     return works
 
 
-def _load(root: Path, cells: Key, student: str, options: Options) -> Work:
+def _load(root: Path, cells: Assignment, student: str, options: Options) -> Work:
     handed = outcomes.handed_in(_place(root, student, cells.lab))
     longest = len(cells.notebooks) * (options.settings.notebook_s + 900) * 2
     return Work(student, handed.files, cells, options.settings, int(longest), handed.notes)
@@ -190,7 +192,7 @@ def _place(root: Path, student: str, lab: str) -> Path:
 
 def _time(files: dict[str, bytes]) -> dt.datetime | None:
     """When it was handed in, in UTC without a zone, as nbgrader keeps it; None when that is not known."""
-    text = files.get("timestamp.txt", b"").decode("utf-8", "replace").strip()[:60]
+    text = timestamps.text(files)
     try:
         return utils.parse_utc(text) if text else None
     except (ValueError, OverflowError):
@@ -200,7 +202,7 @@ def _time(files: dict[str, bytes]) -> dt.datetime | None:
 class _Recorder:
     """Writes outcomes to the gradebook, several at a time."""
 
-    def __init__(self, book: Ledger, cells: Key, config) -> None:
+    def __init__(self, book: Gradebook, cells: Assignment, config) -> None:
         self.book, self._cells, self._config = book, cells, config
         self._waiting: list[tuple[Outcome, dt.datetime | None]] = []
 
@@ -215,10 +217,10 @@ class _Recorder:
             self.book.record(batch, self._cells, self._config)
 
 
-def _standing(book: Ledger, lab: str) -> dict[str, dict[str, float]]:
+def _scores(book: Gradebook, lab: str) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     penalties: dict[tuple[str, str], float] = {}
-    for row in book.standing(lab):
+    for row in book.scores(lab):
         line = found.setdefault(row["student"], {"score": 0.0, "points": 0.0, "waiting": 0, "penalty": 0.0})
         line["score"] += row["score"]
         line["points"] += row["points"] or 0.0

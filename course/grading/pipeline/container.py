@@ -21,6 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from course.base.errors import UserError
+
 IMAGE = "COURSE_GRADER_IMAGE"  # the image; by default one that is built from env_setup/grader/Dockerfile
 FORCE = "COURSE_GRADER"  # "container": also where there is a sandbox; "here": never
 INSIDE = "COURSE_GRADER_INSIDE"
@@ -38,7 +40,7 @@ ROOT_MAY = (
 )
 
 
-class ContainerError(Exception):
+class ContainerError(UserError):
     """The container cannot be made or started; the message says what to do."""
 
 

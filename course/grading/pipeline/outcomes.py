@@ -6,14 +6,12 @@ these files; a run that was stopped finds them again.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from course.base import atomic, timestamps, untrusted
 from course.grading.pipeline.submission import Outcome
 
 VERSION = 1
@@ -22,7 +20,7 @@ MAX_BYTES = 200 * 2**20
 
 
 @dataclass(frozen=True)
-class Handed:
+class Submitted:
     """What a student handed in: its files by path, when it came ("" when that is not known), what was odd."""
 
     files: dict[str, bytes]
@@ -30,7 +28,7 @@ class Handed:
     notes: tuple[str, ...]
 
 
-def handed_in(folder: Path) -> Handed:
+def handed_in(folder: Path) -> Submitted:
     """Read a submission's files with care: ordinary files only, no links, sizes capped.
 
     Args:
@@ -46,27 +44,15 @@ def handed_in(folder: Path) -> Handed:
             shown = path.relative_to(folder).as_posix()
             if len(files) >= MAX_FILES or total > MAX_BYTES:
                 notes.append(f"more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB were handed in; the rest was left")
-                return Handed(files, "", tuple(notes))
-            data = _read(path, MAX_BYTES - total)
-            if data is None:
+                return Submitted(files, "", tuple(notes))
+            try:
+                data = untrusted.read_file(path, MAX_BYTES - total)
+            except untrusted.FileRefused:
                 notes.append(f"{shown} is a link, no ordinary file or too large; it was left out")
             else:
                 files[shown] = data
                 total += len(data)
-    at = files.get("timestamp.txt", b"").decode("utf-8", "replace").strip()[:60]
-    return Handed(files, at, tuple(notes))
-
-
-def _read(path: Path, most: int) -> bytes | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-            return None
-        return file.read(most)
+    return Submitted(files, timestamps.text(files), tuple(notes))
 
 
 class Store:
@@ -118,43 +104,11 @@ class Store:
         if not outcome.trouble:
             self._keep_notebooks(outcome.student, {**files, **executed})
         text = json.dumps({"version": VERSION, "outcome": outcome.to_dict()}, ensure_ascii=False)
-        write_whole(self.path(outcome.student), text.encode("utf-8", "replace"))
+        atomic.write(self.path(outcome.student), text, durable=True)
 
     def _keep_notebooks(self, student: str, files: dict[str, bytes]) -> None:
         place = self._autograded / student / self.lab
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.parent / f".{self.lab}.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        try:
-            fresh.mkdir()
+        with atomic.replacing_folder(place) as fresh:
             for name, data in files.items():
                 (fresh / name).parent.mkdir(parents=True, exist_ok=True)
                 (fresh / name).write_bytes(data)
-            old = place.parent / f".{self.lab}.old"
-            shutil.rmtree(old, ignore_errors=True)
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(place, old)
-            os.replace(fresh, place)
-            shutil.rmtree(old, ignore_errors=True)
-        except OSError:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole, even after a power cut, or not at all.
-
-    Raises:
-        OSError: it cannot be written; what was there before still is.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise

@@ -15,7 +15,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -24,12 +24,13 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from course.base import timestamps
 from course.checks.core import processes
 from course.grading.pipeline import restore
-from course.grading.pipeline.assignment import Key, SourceNotebook
+from course.grading.pipeline.assignment import Assignment, SourceNotebook
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import policy, zygote
-from course.student import status
+from course.student import saved_notebooks
 
 MAX_TEXT = 20_000  # characters kept of what a result says
 ENDED = ("CellTimeoutError", "CellNotRun", "KeyboardInterrupt")  # errors of cells that were stopped, not of their own
@@ -43,7 +44,7 @@ class Work:
     Attributes:
         student: whose.
         files: what was handed in, by path below the lab's folder.
-        key: what the lab asks for.
+        assignment: what the lab asks for.
         settings: limits.
         deadline_s: after so many seconds the worker itself is ended.
         notes: what was odd already when the files were read.
@@ -51,7 +52,7 @@ class Work:
 
     student: str
     files: dict[str, bytes]
-    key: Key
+    assignment: Assignment
     settings: Settings = field(default_factory=Settings)
     deadline_s: int = 3600
     notes: tuple[str, ...] = ()
@@ -159,7 +160,7 @@ def fingerprint(files: dict[str, bytes]) -> str:
     """A hash of what was handed in; the time at which it came does not matter."""
     found = sha256()
     for name in sorted(files):
-        if name != "timestamp.txt":
+        if name != timestamps.FILE:
             found.update(f"\n{name}\n{len(files[name])}\n".encode() + files[name])
     return found.hexdigest()
 
@@ -187,22 +188,23 @@ def grade(work: Work) -> Outcome:
 
 def _grade(work: Work) -> Outcome:
     started = time.perf_counter()
-    outcome = Outcome(work.student, work.key.lab, fingerprint(work.files), work.key.fingerprint, notes=[*work.notes])
+    asked = work.assignment
+    outcome = Outcome(work.student, asked.lab, fingerprint(work.files), asked.fingerprint, notes=[*work.notes])
     clock = _Clock(outcome.phases)
     with clock("warm up"):
-        path = os.environ[zygote.ENVIRONMENT] = warm()
+        path = os.environ[zygote.ENVIRONMENT] = warm(work.assignment.warm)
     folder = tempfile.mkdtemp(prefix="course-work-")
     try:
         with clock("copy"):
-            place = Path(folder, work.key.lab)
-            lay_out(place, {**work.files, **work.key.given})
-        for source in work.key.notebooks:
+            place = Path(folder, work.assignment.lab)
+            lay_out(place, {**work.files, **work.assignment.given})
+        for source in work.assignment.notebooks:
             outcome.notebooks.append(_grade_notebook(work, source, place, clock))
     finally:
         processes.remove(Path(folder))  # a student's code could write there
     if not _answers(path):  # what happened to kernels then is nobody's fault
         raise zygote.ZygoteError("the process that keeps the libraries warm ended while a notebook ran")
-    known = {f"{source.name}.ipynb" for source in work.key.notebooks}
+    known = {f"{source.name}.ipynb" for source in work.assignment.notebooks}
     extra = sorted(name for name in work.files if name.endswith(".ipynb") and "/" not in name and name not in known)
     outcome.notes += [f"{name} is no notebook of this lab; it was not looked at" for name in extra]
     outcome.seconds = time.perf_counter() - started
@@ -211,8 +213,9 @@ def _grade(work: Work) -> Outcome:
 
 def given_up(work: Work, reason: str) -> Outcome:
     """The outcome of a submission that could not be graded: everything in it waits for a person."""
-    outcome = Outcome(work.student, work.key.lab, fingerprint(work.files), work.key.fingerprint, trouble=reason)
-    for source in work.key.notebooks:
+    asked = work.assignment
+    outcome = Outcome(work.student, asked.lab, fingerprint(work.files), asked.fingerprint, trouble=reason)
+    for source in work.assignment.notebooks:
         cells = [Cell(cell.name, cell.points or 0, None, reason) for cell in source.graded()]
         outcome.notebooks.append(Notebook(source.name, problem=reason, cells=cells))
     return outcome
@@ -233,7 +236,7 @@ def _grade_notebook(work: Work, source: SourceNotebook, folder: Path, clock: _Cl
         done.answers = [Answer(cell.name, True, "") for cell in source.cells if cell.solution]
         return done
     with clock("run"):
-        notes = execute(notebook, folder, work.settings, given=work.key.given | work.key.questions)
+        notes = execute(notebook, folder, work.settings, given=work.assignment.given | work.assignment.questions)
     done.notes += [*notes, *_stopped(notebook)]
     with clock("judge"):
         _judge(notebook, done)
@@ -250,7 +253,7 @@ def _stopped(notebook: NotebookNode) -> Iterator[str]:
     """
     heading = ""
     for cell in notebook.cells:
-        *_, heading = heading, *status.headings([cell])
+        *_, heading = heading, *saved_notebooks.headings([cell])
         if not cell.metadata.get("nbgrader", {}).get("solution"):
             continue
         for output in cell.get("outputs", []):
@@ -343,8 +346,11 @@ _own: list[zygote.Zygote] = []
 _lock = threading.Lock()
 
 
-def warm() -> str:
+def warm(modules: Sequence[str] = ()) -> str:
     """The socket of a zygote: of the one that the parent keeps for this machine or else of one of this process.
+
+    Args:
+        modules: what a zygote of this process imports besides what every notebook needs.
 
     Raises:
         ZygoteError: none can be started.
@@ -354,7 +360,7 @@ def warm() -> str:
         if path and (_own or _answers(path)):
             return path
         if not _own:
-            _own.append(zygote.Zygote())
+            _own.append(zygote.Zygote(modules))
             atexit.register(_forget_zygote)
         return _own[0].path
 

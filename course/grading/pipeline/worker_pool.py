@@ -16,10 +16,11 @@ import tempfile
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from typing import Any
 
+from course.base.errors import UserError
 from course.grading.pipeline import submission
 from course.grading.pipeline.scratch import scratch
 from course.grading.pipeline.submission import Outcome, Work
@@ -28,11 +29,11 @@ from course.grading.sandbox import policy, zygote
 FATAL = (policy.NoSandbox, KeyboardInterrupt)
 
 
-class CrewError(Exception):
+class WorkerPoolError(UserError):
     """The workers cannot be started or reached; the message says what to do."""
 
 
-class Crew:
+class WorkerPool:
     """Workers for submissions. Use it as a context manager.
 
     Args:
@@ -40,9 +41,10 @@ class Crew:
         cluster: the address of a Dask scheduler, such as tcp://host:8786; by default processes of this machine.
         grade: what a worker does.
         warm: keep a zygote for the workers of this machine.
+        modules: what the zygote imports besides what every notebook needs.
 
     Raises:
-        CrewError: there is no cluster at that address, or dask.distributed is not installed.
+        WorkerPoolError: there is no cluster at that address, or dask.distributed is not installed.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Crew:
         cluster: str | None = None,
         grade: Callable[[Work], Outcome] = submission.grade,
         warm: bool = True,
+        modules: Sequence[str] = (),
     ) -> None:
         self.warm = warm
+        self.modules = modules
         self.grade = grade
         self.cluster = cluster
         self.width = workers or processors() + 1
@@ -62,14 +66,14 @@ class Crew:
         self._scratch = contextlib.ExitStack()
         self._lifeline: Any = None  # workers end when it is closed
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         with contextlib.ExitStack() as begun:
             begun.enter_context(scratch())
             if self.cluster:
                 self._client = _client(self.cluster)
                 self.width = max(1, sum(self._client.nthreads().values()))
             elif self.warm:
-                self._zygote = zygote.Zygote(wait=False)  # it gets warm while there is other work
+                self._zygote = zygote.Zygote(self.modules, wait=False)  # it gets warm while there is other work
             self._scratch = begun.pop_all()  # whatever fails above, the folder goes at once
         return self
 
@@ -97,10 +101,10 @@ class Crew:
             if len(running) < self.width + 1:  # one more, so that no worker waits for the next
                 continue
             yield from self._finished(running, again)
-            yield from self._alone(again)
+            yield from self._retried(again)
         while running:
             yield from self._finished(running, again)
-        yield from self._alone(again)
+        yield from self._retried(again)
 
     def _finished(self, running: dict[Future, Work], again: deque) -> Iterator[tuple[Work, Outcome]]:
         """Wait for at least one; when a worker died, all that were running wait for their second try."""
@@ -129,7 +133,7 @@ class Crew:
                 again.append((running.pop(future), "the worker died"))
             self._stop()
 
-    def _alone(self, again: deque) -> Iterator[tuple[Work, Outcome]]:
+    def _retried(self, again: deque) -> Iterator[tuple[Work, Outcome]]:
         """The second try, each on its own; what fails again goes to a person."""
         while again:
             work, _ = again.popleft()
@@ -208,20 +212,20 @@ def _begin(path: str, scratch: str, lifeline: Any, far_end: Any) -> None:
     os.environ[zygote.ENVIRONMENT] = path
     tempfile.tempdir = scratch
 
-    def watch() -> None:
+    def end_with_parent() -> None:
         with contextlib.suppress(EOFError, OSError):
             lifeline.recv()
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _client(address: str) -> Any:
     try:
         from dask.distributed import Client
     except ModuleNotFoundError:
-        raise CrewError("grading on a cluster needs dask.distributed, which make env installs") from None
+        raise WorkerPoolError("grading on a cluster needs dask.distributed, which make env installs") from None
     try:
         return Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
-        raise CrewError(f"no Dask scheduler answers at {address} ({error}); start one: dask scheduler") from None
+        raise WorkerPoolError(f"no Dask scheduler answers at {address} ({error}); start one: dask scheduler") from None

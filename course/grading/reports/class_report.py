@@ -7,17 +7,16 @@ import io
 import json
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from html import escape
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from course.base import atomic
 from course.checks.core.result import Outcome
-from course.grading.pipeline import outcomes
 from course.grading.progress import duration
-from course.grading.reports import marks
-from course.grading.reports.marks import Question, Student
-from course.grading.reports.pages import page, table
+from course.grading.reports import marks, pages
+from course.grading.reports.marks import QuestionMarks, StudentMarks
+from course.grading.reports.pages import Table
 
 VERSION = 1
 TENTHS = 10
@@ -43,14 +42,14 @@ def write(root: Path, lab: str) -> list[Path]:
         "moodle.csv": moodle(lab, students),
     }
     for name, text in texts.items():
-        outcomes.write_whole(folder / name, text.encode("utf-8", "replace"))
+        atomic.write(folder / name, text)
     return [folder / name for name in texts]
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
 
 
-def record(lab: str, students: list[Student]) -> dict[str, Any]:
+def record(lab: str, students: list[StudentMarks]) -> dict[str, Any]:
     """Everything about everybody as plain data."""
     people = [
         {
@@ -63,17 +62,19 @@ def record(lab: str, students: list[Student]) -> dict[str, Any]:
             "handed_in": student.handed_in,
             "seconds": round(student.seconds, 3),
             "trouble": student.trouble,
-            "questions": [
-                {name: value for name, value in vars(question).items() if name not in ("text", "comment")}
-                for question in student.questions
-            ],
+            "questions": [_question_record(question) for question in student.questions],
         }
         for student in students
     ]
     return {"version": VERSION, "lab": lab, "students": people}
 
 
-def grades(students: list[Student]) -> str:
+def _question_record(question: QuestionMarks) -> dict[str, Any]:
+    plain = {name: value for name, value in vars(question).items() if name not in ("text", "comment")}
+    return {**plain, "checks": [check.to_dict() for check in question.checks]}
+
+
+def grades(students: list[StudentMarks]) -> str:
     """CSV: one line a student, one column a question."""
     names = list(dict.fromkeys(question.grade_id for student in students for question in student.questions))
     header = ["student", "first_name", "last_name", "email", "score", "points", "penalty", "waiting", "handed_in"]
@@ -86,7 +87,7 @@ def grades(students: list[Student]) -> str:
     return _csv([*header, *names], rows)
 
 
-def canvas(lab: str, students: list[Student]) -> str:
+def canvas(lab: str, students: list[StudentMarks]) -> str:
     """CSV for Canvas: Grades, Import. Students are found by SIS user id and login."""
     worth = max((student.points for student in students), default=0)
     rows = [["    Points Possible", "", "", "", "", _number(worth)]]
@@ -98,7 +99,7 @@ def canvas(lab: str, students: list[Student]) -> str:
     return _csv(["Student", "ID", "SIS User ID", "SIS Login ID", "Section", lab], rows)
 
 
-def moodle(lab: str, students: list[Student]) -> str:
+def moodle(lab: str, students: list[StudentMarks]) -> str:
     """CSV for Moodle: Grades, Import, CSV file. Map by user name, id number or email."""
     rows = []
     for student in students:
@@ -109,7 +110,7 @@ def moodle(lab: str, students: list[Student]) -> str:
     return _csv(header, rows)
 
 
-def _remark(student: Student) -> str:
+def _remark(student: StudentMarks) -> str:
     parts = [f"{student.penalty:g} points taken off for being late"] if student.penalty else []
     parts += [f"{student.waiting} to be looked at by a person"] if student.waiting else []
     return "; ".join(parts)
@@ -143,69 +144,55 @@ def _is_number(value: str) -> bool:
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-def html(lab: str, students: list[Student]) -> str:
+def html(lab: str, students: list[StudentMarks]) -> str:
     """The report of a class as one page."""
-    return page(f"{lab}: the class", _body(students))
-
-
-def _body(students: list[Student]) -> Iterator[str]:
     shares = [student.score / student.points if student.points else 0.0 for student in students]
     scores = [student.score for student in students]
-    waiting = [(student, question) for student in students for question in student.questions if question.waiting]
-    yield (
-        f"<p>{len(students)} student{'s' * (len(students) != 1)}. Mean {statistics.mean(scores):.1f}, median "
-        f"{statistics.median(scores):.1f} of {max(student.points for student in students):g} points. "
-        f"{len(waiting)} question{'s' * (len(waiting) != 1)} wait for a person"
-        f"{'; scores may still change' if waiting else ''}.</p>"
+    seconds = [student.seconds for student in students]
+    bars = _bars(shares)
+    said = ", ".join(f"{bar['count']} with {bar['low']} to {bar['high']} %" for bar in bars if bar["count"])
+    return pages.render(
+        "class_report.html.j2",
+        f"{lab}: the class",
+        count=len(students),
+        mean=statistics.mean(scores),
+        median=statistics.median(scores),
+        worth=max(student.points for student in students),
+        bars=bars,
+        distribution=f"Students by share of the points: {said}.",
+        questions=_questions(students),
+        failures=_failures(students),
+        waiting=_waiting(students),
+        total_time=duration(sum(seconds)),
+        half_time=statistics.median(seconds),
+        slowest=_slowest(students),
+        scores=_scores(students),
     )
-    yield "<h2>Distribution</h2>"
-    yield _histogram(shares)
-    yield "<h2>Questions, the hardest first</h2>"
-    yield _questions(students)
-    yield "<h2>Commonest failures</h2>"
-    yield _failures(students)
-    yield "<h2>What waits for a person</h2>"
-    if waiting:
-        rows = [
-            (student.name, question.notebook, question.title, _why(student, question)) for student, question in waiting
-        ]
-        yield table(f"{len(rows)} to be looked at", ("Student", "Notebook", "Question", "Why"), rows)
-    else:
-        yield "<p>Nothing.</p>"
-    yield "<h2>Time that grading took</h2>"
-    yield _time(students)
-    yield "<h2>Everybody</h2>"
-    rows = [
-        (s.name, round(s.score, 2), s.points, s.waiting, s.penalty, s.handed_in)
-        for s in sorted(students, key=lambda student: student.name.casefold())
-    ]
-    yield table("Scores", ("Student", "Score", "of", "Waiting", "Late penalty", "Handed in (UTC)"), rows)
 
 
-def _histogram(shares: list[float]) -> str:
+def _bars(shares: list[float]) -> list[dict[str, float]]:
+    """How many students earned each tenth of the points, with the place of its bar in the picture."""
     counts = Counter(min(TENTHS - 1, max(0, int(share * TENTHS + 1e-9))) for share in shares)
     highest = max(counts.values(), default=1)
-    bars, words = [], []
-    for tenth in range(TENTHS):
-        low, high = 100 * tenth // TENTHS, 100 * (tenth + 1) // TENTHS
-        height, left = 120 * counts[tenth] / highest, 10 + 48 * tenth
-        bars.append(f'<rect x="{left}" y="{140 - height:.1f}" width="40" height="{height:.1f}"/>')
-        bars.append(f'<text x="{left + 20}" y="{134 - height:.1f}" text-anchor="middle">{counts[tenth] or ""}</text>')
-        bars.append(f'<text x="{left + 20}" y="156" text-anchor="middle">{low}–{high}</text>')
-        if counts[tenth]:
-            words.append(f"{counts[tenth]} with {low} to {high} %")
-    told = "Students by share of the points: " + ", ".join(words) + "."
-    picture = f'<svg viewBox="0 0 500 165" role="img" aria-label="{escape(told)}">{"".join(bars)}</svg>'
-    return f"<figure>{picture}<figcaption>{escape(told)}</figcaption></figure>"
+    return [
+        {
+            "low": 100 * tenth // TENTHS,
+            "high": 100 * (tenth + 1) // TENTHS,
+            "count": counts[tenth],
+            "height": 120 * counts[tenth] / highest,
+            "left": 10 + 48 * tenth,
+        }
+        for tenth in range(TENTHS)
+    ]
 
 
-def _questions(students: list[Student]) -> str:
-    found: dict[tuple[str, str], list[Question]] = {}
+def _questions(students: list[StudentMarks]) -> Table:
+    by_question: dict[tuple[str, str], list[QuestionMarks]] = {}
     for student in students:
         for question in student.questions:
-            found.setdefault((question.notebook, question.grade_id), []).append(question)
+            by_question.setdefault((question.notebook, question.grade_id), []).append(question)
     rows = []
-    for (notebook, _), asked in found.items():
+    for (notebook, _), asked in by_question.items():
         done = [question for question in asked if not question.waiting]
         share = statistics.mean(q.score / q.points if q.points else 0.0 for q in done) if done else 0.0
         full = sum(q.score >= q.points for q in done)
@@ -213,29 +200,38 @@ def _questions(students: list[Student]) -> str:
         mean = f"{100 * share:.0f} %" if done else "waits"
         rows.append((share if done else 2.0, (title, notebook, mean, full, len(done), len(asked) - len(done))))
     headers = ("Question", "Notebook", "Mean share", "Full points", "Graded", "Waiting")
-    return table("How the class did in each question", headers, [row for _, row in sorted(rows, key=lambda r: r[0])])
+    rows.sort(key=lambda row: row[0])
+    return Table("How the class did in each question", headers, [row for _, row in rows])
 
 
-def _failures(students: list[Student]) -> str:
+def _failures(students: list[StudentMarks]) -> Table:
     counts: Counter[tuple[str, str]] = Counter()
     messages: dict[tuple[str, str], Counter[str]] = {}
     for student in students:
         for question in student.questions:
             for check in question.checks:
                 if check.outcome is Outcome.FAIL:
-                    key = (question.title, check.title)
-                    counts[key] += 1
-                    messages.setdefault(key, Counter())[(check.reason or check.hint or "")[:200]] += 1
+                    name = (question.title, check.title)
+                    counts[name] += 1
+                    messages.setdefault(name, Counter())[(check.reason or check.hint or "")[:200]] += 1
     rows = []
-    for key, count in counts.most_common(COMMONEST):
-        text, times = messages[key].most_common(1)[0]
-        rows.append((*key, count, f"{text} ({times}×)" if text else ""))
-    if not rows:
-        return "<p>No check failed.</p>"
-    return table("Checks that failed most often", ("Question", "Check", "Students", "Commonest message"), rows)
+    for name, count in counts.most_common(COMMONEST):
+        text, times = messages[name].most_common(1)[0]
+        rows.append((*name, count, f"{text} ({times}×)" if text else ""))
+    return Table("Checks that failed most often", ("Question", "Check", "Students", "Commonest message"), rows)
 
 
-def _why(student: Student, question: Question) -> str:
+def _waiting(students: list[StudentMarks]) -> Table:
+    rows = [
+        (student.name, question.notebook, question.title, _why(student, question))
+        for student in students
+        for question in student.questions
+        if question.waiting
+    ]
+    return Table(f"{len(rows)} to be looked at", ("Student", "Notebook", "Question", "Why"), rows)
+
+
+def _why(student: StudentMarks, question: QuestionMarks) -> str:
     if student.trouble:
         return student.trouble
     broken = [c for c in question.checks if c.outcome in (Outcome.ERROR, Outcome.UNGRADED)]
@@ -244,9 +240,14 @@ def _why(student: Student, question: Question) -> str:
     return "what a person judged has changed" if question.by_person else question.text or "to be graded by hand"
 
 
-def _time(students: list[Student]) -> str:
-    seconds = [student.seconds for student in students]
+def _slowest(students: list[StudentMarks]) -> Table:
     slow = sorted(students, key=lambda student: -student.seconds)[:5]
-    half = statistics.median(seconds)
-    told = f"<p>{duration(sum(seconds))} in all, half of the class in less than {half:.1f} s each.</p>"
-    return told + table("Who took longest", ("Student", "Seconds"), [(s.name, round(s.seconds, 1)) for s in slow])
+    return Table("Who took longest", ("Student", "Seconds"), [(s.name, round(s.seconds, 1)) for s in slow])
+
+
+def _scores(students: list[StudentMarks]) -> Table:
+    rows = [
+        (s.name, round(s.score, 2), s.points, s.waiting, s.penalty, s.handed_in)
+        for s in sorted(students, key=lambda student: student.name.casefold())
+    ]
+    return Table("Scores", ("Student", "Score", "of", "Waiting", "Late penalty", "Handed in (UTC)"), rows)

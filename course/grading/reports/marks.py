@@ -6,19 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from course.base.errors import UserError
 from course.checks.core.result import CheckRecord, Result
-from course.grading.gradebook.database import Ledger
+from course.grading.gradebook.database import Gradebook
 from course.grading.pipeline import outcomes
 from course.grading.pipeline.submission import Cell, Outcome
 from course.labs import notebooks, release, source
 
 
-class MarksError(Exception):
+class MarksError(UserError):
     """There is nothing to tell yet; the message says what to do first."""
 
 
 @dataclass
-class Question:
+class QuestionMarks:
     """One graded cell of one student.
 
     Attributes:
@@ -46,7 +47,7 @@ class Question:
 
 
 @dataclass
-class Student:
+class StudentMarks:
     """One student's lab.
 
     Attributes:
@@ -64,7 +65,7 @@ class Student:
     id: str
     name: str
     who: dict[str, str]
-    questions: list[Question] = field(default_factory=list)
+    questions: list[QuestionMarks] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     penalty: float = 0.0
@@ -88,13 +89,13 @@ class Student:
         return sum(question.waiting for question in self.questions)
 
 
-def gather(root: Path, lab: str) -> tuple[str, list[Student]]:
+def gather(root: Path, lab: str) -> tuple[str, list[StudentMarks]]:
     """The lab's full name, and all whose work is graded, by id.
 
     Raises:
         MarksError: nobody's work is graded yet.
         ReleaseError: there is no such lab.
-        LedgerError: the gradebook cannot be read.
+        GradebookError: the gradebook cannot be read.
     """
     folder = release.choose(root, [lab])[0]
     lab = folder.name
@@ -102,8 +103,8 @@ def gather(root: Path, lab: str) -> tuple[str, list[Student]]:
     if not found:
         raise MarksError(f"nothing of {lab} is graded yet; first: course grade {lab}")
     config = release.configuration(root).CourseDirectory
-    with Ledger(config.db_url, config.course_id) as book:
-        people, comments, rows = book.students(), book.comments(lab), book.standing(lab)
+    with Gradebook(config.db_url, config.course_id) as book:
+        people, comments, rows = book.students(), book.comments(lab), book.scores(lab)
     now = {(row["student"], row["notebook"], row["cell"]): row for row in rows}
     titles = headings(folder)
     return lab, [_student(outcome, people.get(outcome.student, {}), comments, now, titles) for outcome in found]
@@ -124,9 +125,11 @@ def headings(folder: Path) -> dict[tuple[str, str], str]:
     return found
 
 
-def _student(outcome: Outcome, who: dict[str, str], comments: dict, now: dict, titles: dict) -> Student:
+def _student(outcome: Outcome, who: dict[str, str], comments: dict, now: dict, titles: dict) -> StudentMarks:
     name = " ".join(part for part in (who.get("first_name"), who.get("last_name")) if part)
-    student = Student(outcome.student, name or outcome.student, who, seconds=outcome.seconds, trouble=outcome.trouble)
+    student = StudentMarks(
+        outcome.student, name or outcome.student, who, seconds=outcome.seconds, trouble=outcome.trouble
+    )
     student.notes = {"": outcome.notes} if outcome.notes else {}
     for book in outcome.notebooks:
         if book.problem:
@@ -148,9 +151,9 @@ def _student(outcome: Outcome, who: dict[str, str], comments: dict, now: dict, t
     return student
 
 
-def _question(notebook: str, cell: Cell, row: dict[str, Any], comment: str, titles: dict) -> Question:
+def _question(notebook: str, cell: Cell, row: dict[str, Any], comment: str, titles: dict) -> QuestionMarks:
     result = _result(cell)
-    return Question(
+    return QuestionMarks(
         notebook,
         cell.grade_id,
         (result.title if result else "") or titles.get((notebook, cell.grade_id)) or cell.grade_id,

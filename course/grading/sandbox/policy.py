@@ -17,6 +17,7 @@ from pathlib import Path
 
 import course
 from course import flights
+from course.base.errors import UserError
 from course.grading.sandbox import namespaces
 from course.grading.sandbox.namespaces import View
 from course.grading.sandbox.resource_monitor import DEFAULT, Limits
@@ -30,7 +31,7 @@ _SETTINGS = (
 )
 
 
-class NoSandbox(RuntimeError):
+class NoSandbox(UserError):
     """This machine cannot keep a student's code in; the message says why and what to do."""
 
 

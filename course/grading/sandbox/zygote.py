@@ -1,6 +1,6 @@
 """Warm processes: one process that has imported the course's libraries forks kernels and workers from itself.
 
-The zygote runs no student code. Each fork enters a sandbox of its own (or none, for the trusted kernel) before it
+The zygote runs no student code. Each fork enters a sandbox of its own (or none, for the examiner) before it
 does anything else. A request comes over a Unix socket with a path, as JSON and file descriptors; the sender keeps one
 end of a control socket, and when that closes, all that the request started is killed.
 """
@@ -21,6 +21,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from course.base.errors import UserError
+from course.base.threads import ONE_THREAD
 from course.checks.core import processes
 from course.grading.sandbox import policy
 from course.grading.sandbox.namespaces import View
@@ -29,7 +31,7 @@ ENVIRONMENT = "COURSE_ZYGOTE"
 MAX_REQUEST = 1 << 18
 
 
-class ZygoteError(RuntimeError):
+class ZygoteError(UserError):
     """The zygote could not be started or reached."""
 
 
@@ -37,18 +39,19 @@ class Zygote:
     """A zygote that this process started; close it at the end. Its `path` is what others need to use it.
 
     Args:
+        modules: what it imports besides what every notebook needs; see `warm` in a lab's lab.yaml.
         wait: return only when it is ready; else :meth:`wait_until_ready` must be called before it is used.
     """
 
-    def __init__(self, *, wait: bool = True) -> None:
+    def __init__(self, modules: Sequence[str] = (), *, wait: bool = True) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="course-zygote-"))
         self.path = str(self.folder / "socket")
-        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        env = {**kept, **threads, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "MPLBACKEND": "agg"}
+        env = {**kept, **ONE_THREAD, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "MPLBACKEND": "agg"}
         env = policy.environment(env | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"})
         ready, done = os.pipe()
         command = [sys.executable, "-P", "-B", "-m", "course.grading.sandbox.zygote_server", self.path, str(done)]
+        command += modules
         self._process = subprocess.Popen(
             command, env=env, cwd=self.folder, pass_fds=(done,), stdin=subprocess.DEVNULL, start_new_session=True
         )

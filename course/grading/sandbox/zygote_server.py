@@ -36,10 +36,8 @@ WARM = (
     *("IPython.core.oinspect", "IPython.core.pylabtools", "IPython.extensions.storemagic", "IPython.utils.wildcard"),
     *("IPython.core.magics.execution", "IPython.core.magics.extension", "IPython.core.magics.pylab"),
     *("IPython.core.magics.ast_mod", "stack_data", "pygments.formatters.terminal256"),
-    # what lab 02 takes a second to import, in kernels and in workers. Not the client of Kubernetes, which lab 05
-    # imports: it reads KUBECONFIG when it is imported, and here there is none.
-    "skops.io",
-    *("course.flights", "course.shipping", "course.figures", "course.checks", "course.sandboxed.worker"),
+    *("course.flights", "course.shipping", "course.student.submit_magic", "course.figures", "course.checks"),
+    "course.sandboxed.worker",
     *("course.checks.core.serving", "course.grading.sandbox.entry_points", "course.grading.sandbox.launcher"),
 )
 _MAX_DESCRIPTORS = 16
@@ -48,13 +46,20 @@ _OBJECTS_MB = 110  # what the small objects of all that is imported take
 _MADV_COLLAPSE = 25
 
 
-def _serve(path: str, ready: int) -> NoReturn:
-    """Import, listen, fork."""
+def _serve(path: str, ready: int, modules: list[str]) -> NoReturn:
+    """Import, listen, fork.
+
+    A module that is not installed is passed over: the notebook that needs it says so. The client of Kubernetes must not
+    be among them: it reads KUBECONFIG when it is imported, and here there is none.
+    """
     namespaces.die_with_parent()
     together = _objects_side_by_side()
     entry_points.warm_up()
     for name in WARM:
         importlib.import_module(name)
+    for name in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(path)
     os.chmod(path, 0o600)
@@ -156,4 +161,4 @@ def _arrange(numbers: list[int], descriptors: list[int]) -> int:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]))
+    _serve(sys.argv[1], int(sys.argv[2]), sys.argv[3:])

@@ -5,7 +5,7 @@ from typing import Any
 from course.checks import Question, document, expect, fail, fixture
 from course.checks.kubernetes.clusters import deploy
 from course.checks.kubernetes.manifests import Manifests, kustomized
-from course.checks.kubernetes.resource_files import Container
+from course.checks.kubernetes.resource_files import ContainerSpec
 from course.checks.kubernetes.stand_ins import stand_in
 
 question = Question("Two overlays", points=7)
@@ -23,7 +23,7 @@ def production() -> Manifests:
     return kustomized("kustomize/overlays/production")
 
 
-def container(made: Manifests) -> Container:
+def container(made: Manifests) -> ContainerSpec:
     """The container of what was built."""
     return made.one("Deployment").containers[0]
 

@@ -8,14 +8,14 @@ import yaml
 
 from course.checks import Question, expect, fail
 from course.checks.kubernetes.manifests import Manifests, manifests
-from course.checks.kubernetes.resource_files import Container, quantity
+from course.checks.kubernetes.resource_files import ContainerSpec, quantity
 
 OFFICES = ("newark", "kennedy", "laguardia", "boston", "chicago")
 KEPT = ("valid", "allowed", "selectors", "ports", "probes", "resources", "pinned image", "non-root", "restricted")
 question = Question("Find and fix", points=12)
 
 
-def office(name: str) -> tuple[Manifests, Container]:
+def office(name: str) -> tuple[Manifests, ContainerSpec]:
     """The mended manifest and its container."""
     app = manifests(f"fixed/{name}.yaml")
     deployment = app.one("Deployment", name)
@@ -33,7 +33,7 @@ def nothing_was_lost(app: Manifests) -> None:
         fail("the startup probe was taken away", hint="it was not what kept the pod from starting")
 
 
-def variables(container: Container) -> dict[str, str]:
+def variables(container: ContainerSpec) -> dict[str, str]:
     """The environment that the manifest itself gives."""
     return {
         str(variable.get("name")): str(variable.get("value"))

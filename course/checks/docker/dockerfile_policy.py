@@ -1,0 +1,195 @@
+"""The policy for Dockerfiles: rules that judge the text alone. Each takes a Dockerfile and returns findings.
+
+The rules that need the files beside it are in `context_policy`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from course.checks.core.findings import Finding, named
+from course.checks.docker.dockerfiles import Dockerfile, Instruction, expand, foreign_images, mounts
+from course.checks.files.secret_detection import is_secret_name, secret_in
+
+_PIPED = re.compile(r"\b(?:curl|wget)\b[^\n;&]*\|\s*(?:sudo\s+)?(?:\S*/)?(?:ba|da|z)?sh\b")
+_SUBSTITUTED = re.compile(r"\b(?:ba|da|z)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b")
+_INSTALLS = re.compile(
+    r"\bpip3?\s+(?:[-\w=./]+\s+)*?(?:install|wheel|download|sync)\b|\buv\s+sync\b|\bpoetry\s+install\b|\bpipenv\s+(?:install|sync)\b"
+    r"|\bconda\s+(?:env\s+(?:create|update)|install)\b|\b(?:micro)?mamba\s+(?:install|create)\b|\bpdm\s+(?:install|sync)\b"
+)
+_HARMLESS = frozenset(("", "true", "false", "0", "1", "none", "null", "changeme-at-runtime"))
+
+
+def pinned_bases(dockerfile: Dockerfile) -> list[Finding]:
+    """Every image that it is made from has a tag that is not "latest", or a digest."""
+    found = []
+    for one, image in foreign_images(dockerfile):
+        name, _, digest = image.partition("@")
+        tag = name.rpartition("/")[2].partition(":")[2]
+        hint = "name the version that you tested with, as in python:3.11-slim"
+        if "$" in image:
+            found.append(
+                one.finding(f"{image} is known only when somebody says so at the build", "give the ARG a default")
+            )
+        elif digest:
+            if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+                found.append(
+                    one.finding(f"{image} has no valid digest", "a digest is sha256: and 64 digits and letters a to f")
+                )
+        elif not tag:
+            found.append(one.finding(f"{image} has no tag, which means latest: another image next month", hint))
+        elif tag == "latest":
+            found.append(one.finding(f"{image} is whatever was pushed last: another image next month", hint))
+    return named("pinned base", found)
+
+
+def non_root(dockerfile: Dockerfile) -> list[Finding]:
+    """The final stage ends with a user that is not root."""
+    stage = dockerfile.final
+    hint = "make a user with RUN useradd, or take a number such as 10001; USER stands before CMD"
+    one = stage.last("USER")
+    if one is None:
+        return named(
+            "non-root", [Finding(None, "there is no USER in the final stage, so the service runs as root", hint)]
+        )
+    user = expand(one.value, dockerfile.variables(stage))
+    if user is None or "$" in user:
+        return named("non-root", [one.finding("the user is known only when somebody says so at the build", hint)])
+    name = user.partition(":")[0].strip("\"'")
+    if name in ("", "root") or (name.isdigit() and int(name) == 0):
+        return named("non-root", [one.finding("the last USER of the final stage is root", hint)])
+    return []
+
+
+def exec_form(dockerfile: Dockerfile) -> list[Finding]:
+    """The program is started directly, not by a shell that keeps signals from it."""
+    stage, found = dockerfile.final, []
+    started = [one for name in ("ENTRYPOINT", "CMD") if (one := stage.last(name)) is not None]
+    hint = 'write a list with double quotes: CMD ["gunicorn", "wsgi:app"]'
+    if not started:
+        found.append(Finding(None, "there is no CMD and no ENTRYPOINT in the final stage: what should run?", hint))
+    for one in started:
+        if one.words is None:
+            quotes = (
+                "single quotes make it text for a shell, not a list"
+                if one.rest.startswith("[")
+                else "a shell starts it"
+            )
+            found.append(one.finding(f"{quotes}; SIGTERM reaches the shell and not the service", hint))
+        elif (
+            _is_shell(one.words)
+            and not one.words[-1].lstrip().startswith("exec ")
+            and not _one_command_exec(one.words[-1])
+        ):
+            found.append(
+                one.finding(
+                    "a shell starts it; SIGTERM reaches the shell and not the service",
+                    "leave the shell out, or begin its last command with exec",
+                )
+            )
+    if started and started[0].name == "ENTRYPOINT" and started[0].words == () and len(started) == 1:
+        found.append(started[0].finding("the list is empty", hint))
+    return named("exec form", found)
+
+
+def health_check(dockerfile: Dockerfile) -> list[Finding]:
+    """The image says how its health is found out."""
+    one = dockerfile.final.last("HEALTHCHECK")
+    hint = "HEALTHCHECK CMD … asks GET /health from inside; the image has Python, and perhaps no curl"
+    if one is None:
+        return named("health check", [Finding(None, "there is no HEALTHCHECK in the final stage", hint)])
+    if one.rest.strip().upper() == "NONE":
+        return named("health check", [one.finding("HEALTHCHECK NONE turns it off", hint)])
+    return []
+
+
+def no_secrets(dockerfile: Dockerfile) -> list[Finding]:
+    """No instruction holds a secret: whoever has the image can read all of them."""
+    found = []
+    hint = "whoever has the image reads its history: give secrets when the container starts, or by --mount=type=secret"
+    for one in dockerfile.instructions:
+        shape = secret_in("\n".join([one.value, *(document.body for document in one.heredocs)]))
+        if shape:
+            found.append(Finding(one.line, f"{one.name} holds {shape}", hint, text=one.name))
+            continue
+        pairs = one.pairs if one.name in ("ENV", "ARG", "LABEL") else ()
+        if one.name == "RUN":
+            pairs = one.assignments
+        for name, value in pairs:
+            if not is_secret_name(name):
+                continue
+            if value is None and one.name == "ARG":
+                reason = f"the build argument {name} stays in the image's history"
+                found.append(Finding(one.line, reason, hint, text=f"ARG {name}"))
+            elif value and not value.startswith(("$", "/run/secrets/", "`")) and value.lower() not in _HARMLESS:
+                found.append(Finding(one.line, f"{one.name} gives {name} a value", hint, text=f"{one.name} {name}=…"))
+    return named("no secrets", found)
+
+
+def safe_downloads(dockerfile: Dockerfile) -> list[Finding]:
+    """Nothing is fetched and used unseen: no ADD of an address, no download into a shell."""
+    found = []
+    for one in dockerfile.instructions:
+        if one.name == "ADD" and any(re.match(r"(?:https?|ftp|git)://|git@", source) for source in one.paths[0]):
+            if one.flag("checksum") is None:
+                hint = "put the file into the context, or fetch it in a RUN that compares its checksum"
+                found.append(one.finding("ADD of an address takes whatever is there on that day", hint))
+        elif one.name == "RUN" and (_PIPED.search(one.script) or _SUBSTITUTED.search(one.script)):
+            hint = "fetch a fixed version, compare its checksum, then run it"
+            found.append(one.finding("a program from the network is run unseen", hint))
+    return named("safe downloads", found)
+
+
+def tidy_layers(dockerfile: Dockerfile) -> list[Finding]:
+    """What a step needs only for itself does not stay in its layer."""
+    found = []
+    for one in dockerfile.instructions:
+        if one.name != "RUN":
+            continue
+        updates = re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*update\b", one.script)
+        installs = re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b", one.script)
+        cached = any(
+            mount.get("type") == "cache" and "apt" in mount.get("target", mount.get("dst", "")) for mount in mounts(one)
+        )
+        clean = re.search(r"\brm\s+(?:-\S+\s+)*[^\n;&]*/var/lib/apt(?:/lists)?\b", one.script)
+        if updates and not installs:
+            found.append(
+                one.finding(
+                    "apt-get update in a step of its own is kept by the cache, and old next month",
+                    "update, install and remove the lists in one RUN",
+                )
+            )
+        elif installs and not clean and not cached:
+            found.append(
+                one.finding("the lists of packages stay in the layer", "remove /var/lib/apt/lists in the same RUN")
+            )
+        if re.search(r"\bsudo\s", one.script):
+            found.append(one.finding("a build is root already and needs no sudo", "leave sudo out"))
+    return named("tidy layers", found)
+
+
+def installs(one: Instruction) -> bool:
+    """Whether a RUN installs Python packages from elsewhere (not only the project itself)."""
+    return one.name == "RUN" and bool(_INSTALLS.search(one.script))
+
+
+def installs_itself(one: Instruction) -> bool:
+    """Whether a RUN installs only the project that lies in the image."""
+    return bool(
+        re.search(
+            r"\binstall\s+(?:--?[\w-]+(?:=\S+)?\s+)*(?:-e\s+)?[\"']?\.{1,2}(?:[/\[]\S*)?[\"']?\s*(?:$|[;&\n])",
+            one.script,
+        )
+    ) and not re.search(r"\s(?:-r|--requirement)[ =]", one.script)
+
+
+def _is_shell(words: tuple[str, ...]) -> bool:
+    return (
+        len(words) >= 3
+        and words[0].rpartition("/")[2] in ("sh", "bash", "dash", "ash", "zsh")
+        and any(word.startswith("-") and word.endswith("c") for word in words[1:-1])
+    )
+
+
+def _one_command_exec(script: str) -> bool:
+    return bool(re.search(r"(?:^|[;&\n])\s*exec\s+\S", script))

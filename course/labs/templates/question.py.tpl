@@ -1,0 +1,21 @@
+"""${title}: is the shipped number the product of the two numbers?"""
+
+from course.checks import Question, answer, expect
+
+question = Question("${title}", points=2)
+
+
+@question.check(points=1)
+def is_a_whole_number():
+    """${key} is a whole number"""
+    expect(answer("${key}"), "${key}").is_instance(int)
+
+
+### BEGIN HIDDEN TESTS
+@question.check(points=1, needs=is_a_whole_number, hidden=True, hint="a product is what `*` gives")
+def is_the_product():
+    """${key} is the product of both numbers"""
+    expect(answer("${key}"), "${key}").equals(42)
+
+
+### END HIDDEN TESTS
