@@ -45,6 +45,7 @@ lint: env ## check format, style, spelling, types, and which room imports which
 	"$(BIN)/codespell"
 	"$(BIN)/lint-imports" --no-cache
 	"$(BIN)/mypy"
+	"$(BIN)/mypy" --scripts-are-modules solutions/*/checks
 
 lock: env ## solve pyproject.toml again, into requirements.lock (ARGS=--upgrade takes newer versions)
 	@sh env_setup/make_lock.sh "$(BIN)" $(ARGS)

@@ -4,21 +4,27 @@ from course.checks.core.expectations import CheckFailed, Unmet, expect, fail, no
 from course.checks.core.loading import grade, summary
 from course.checks.core.question import Question, fixture
 from course.checks.core.result import Outcome, Result
-from course.checks.files.reading import answer, document, listing, text
-from course.checks.http.services import service
-from course.checks.model.models import model, recipes
-from course.checks.python.modules import module
-from course.checks.python.projects import project
+from course.checks.files.reading import answer, answers_in, document, listing, text
+from course.checks.http.services import Service, service
+from course.checks.model.models import Model, Recipes, model, recipes
+from course.checks.python.modules import Module, module
+from course.checks.python.projects import Project, project
 from course.checks.python.suites import Mutation, original, tests, variant
 
 __all__ = [
     "CheckFailed",
+    "Model",
+    "Module",
     "Mutation",
     "Outcome",
+    "Project",
     "Question",
+    "Recipes",
     "Result",
+    "Service",
     "Unmet",
     "answer",
+    "answers_in",
     "document",
     "expect",
     "fail",

@@ -19,7 +19,7 @@ import yaml
 from course import shipping
 from course.base import untrusted
 from course.base.untrusted import Reason
-from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.core.expectations import CheckFailed, Unmet, fail
 
 MAX_TEXT_BYTES = 2**20
 MAX_DOCUMENT_BYTES = 2**18  # YAML is read at about 1 MiB a second
@@ -142,6 +142,19 @@ def answer(key: str) -> Any:
     if not isinstance(answers, dict) or key not in answers:
         raise Unmet(title, f"there is no answer {key!r} yet", hint=hint)
     return answers[key]
+
+
+def answers_in(key: str) -> dict[Any, Any]:
+    """What the student put into `answers[key]`, where that is a dictionary of several answers.
+
+    Raises:
+        Unmet: there is no such answer.
+        CheckFailed: it is no dictionary.
+    """
+    value = answer(key)
+    if not isinstance(value, dict):
+        fail(f'answers["{key}"] is no dictionary', actual=value)
+    return value
 
 
 def _refuse(constant: str) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -311,7 +311,8 @@ class Mutation:
         question: where the checks go.
         suite: the tests.
         correct: correct versions, by what they are called in messages; the first is what students were given.
-        tables: data for the fixture `tables`, for all versions.
+        tables: a function that returns data for the fixture `tables`, for all versions; it is called when the first
+            check runs, not when the question is loaded.
         warm: modules to import once, before the first run.
         timeout: how long the tests may compute on a correct version, in seconds; on a broken one it is twice that.
             A broken version on which they do not end is caught: whoever waits for them sees no green.
@@ -321,7 +322,7 @@ class Mutation:
     question: Question
     suite: Suite
     correct: dict[str, Version]
-    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    tables: Callable[[], Mapping[str, pd.DataFrame]] = dict
     warm: Sequence[str] = ("course.flights",)
     timeout: float = 5.0
     advice: str = "test what the description promises, and nothing that another correct version may do differently"
@@ -330,6 +331,7 @@ class Mutation:
         self._broken: dict[str, list[Version]] = {}
         self._verdicts: dict[str, list[Run]] | None = None
         self._tests = 0
+        self._data: Mapping[str, pd.DataFrame] = {}
 
         def passes_on_correct_code() -> None:
             self._judge()
@@ -375,6 +377,7 @@ class Mutation:
         if self._verdicts is not None:
             return
         self.suite.source()
+        self._data = self.tables()
         total = len(self.correct) + 1 + sum(len(versions) for versions in self._broken.values())
         with self.question.progress("running your tests") as step:
             self._try_correct_ones(step, total)
@@ -383,7 +386,7 @@ class Mutation:
     def _run(self, version: Version, *, first: bool) -> Run:
         """Run the tests on a version; on a broken one (`first`) the first failure is enough."""
         timeout = self.timeout * (2 if first else 1)
-        return self.suite.run(version, tables=self.tables, timeout=timeout, warm=self.warm, first=first)
+        return self.suite.run(version, tables=self._data, timeout=timeout, warm=self.warm, first=first)
 
     def _try_correct_ones(self, step, total: int) -> None:
         original = next(iter(self.correct))

@@ -1,4 +1,4 @@
-"""When to warn."""
+"""Does the threshold follow from the costs of both errors, and what do the two simplest rules cost?"""
 
 from course import flights
 from course.checks import Question, answer, expect, fail
@@ -7,13 +7,13 @@ from course.checks.files.documents import amount
 question = Question("When to warn", points=4)
 
 
-def number(key):
+def number(key: str) -> float:
     """An answer that is a number, perhaps written with its currency."""
     return amount(answer(key), f"answers[{key!r}]")
 
 
 @question.check()
-def both_errors_have_a_cost():
+def both_errors_have_a_cost() -> None:
     """both errors have a cost above zero"""
     for key in ("cost_missed", "cost_false"):
         hint = "an error that costs nothing is no error: choose an amount above 0"
@@ -21,7 +21,7 @@ def both_errors_have_a_cost():
 
 
 @question.check(points=2, needs=both_errors_have_a_cost)
-def both_choices_cost_the_same_at_the_threshold():
+def both_choices_cost_the_same_at_the_threshold() -> None:
     """at the threshold, warning and not warning cost the same"""
     p = number("threshold")
     expect(p, "the threshold").is_between(0, 1, hint="it is a probability")
@@ -36,7 +36,7 @@ def both_choices_cost_the_same_at_the_threshold():
 
 
 @question.check(hint="set both in answers; whether they are right is checked when your work is graded")
-def both_simple_rules_have_a_cost():
+def both_simple_rules_have_a_cost() -> None:
     """what it costs never to warn, and always to warn, is there"""
     for key in ("cost_never", "cost_always"):
         expect(number(key) > 0).is_true(f"answers[{key!r}] is {number(key):g}")

@@ -1,14 +1,19 @@
-"""A history to read."""
+"""Can a colleague read the history of the repository, and is nothing in it that machines make?"""
 
-from course.checks import Question, expect, fail, project
+from course.checks import Project, Question, expect, fail, fixture, project
 from course.checks.python.repositories import vague
 
 question = Question("A history to read", points=3)
-shipped = project("late-flights.bundle")
+
+
+@fixture
+def shipped() -> Project:
+    """The shipped project."""
+    return project("late-flights.bundle")
 
 
 @question.check(points=1)
-def tells_what_was_done():
+def tells_what_was_done(shipped: Project) -> None:
     """there are three commits or more, each with an author and a message that says what it does"""
     commits = [commit for commit in shipped.commits if commit.parents < 2]
     expect(len(commits), "the number of commits").is_at_least(3, hint="one step, one commit")
@@ -17,16 +22,16 @@ def tells_what_was_done():
             hint = 'complete the sentence "If applied, this commit will …"'
             fail(f"a commit message could be better: {reason}", actual=commit.subject, hint=hint)
         if not commit.author.strip() or "@" not in commit.email:
-            who = f"{commit.author} <{commit.email}>"
+            author = f"{commit.author} <{commit.email}>"
             hint = "set user.name and user.email with git config, then git commit --amend --reset-author"
-            fail("a commit has no author", actual=who, hint=hint)
+            fail("a commit has no author", actual=author, hint=hint)
     expect(len({commit.subject for commit in commits}), "the number of different messages").is_at_least(3)
 
 
 @question.check(points=1, needs=tells_what_was_done)
-def holds_no_products():
+def holds_no_products(shipped: Project) -> None:
     """nothing is committed that machines make, and no large file"""
-    if found := shipped.junk():
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    if junk := shipped.junk():
+        more = f" and {len(junk) - 3} more" if len(junk) > 3 else ""
         hint = "git rm -r --cached takes it out of git and leaves it on disk; .gitignore keeps it out"
-        fail("this does not belong in git", actual=", ".join(found[:3]) + more, hint=hint)
+        fail("this does not belong in git", actual=", ".join(junk[:3]) + more, hint=hint)

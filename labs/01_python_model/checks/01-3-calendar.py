@@ -1,6 +1,7 @@
-"""Tests of the calendar."""
+"""Do the tests of the calendar features pass on correct code, and catch code that is broken?"""
 
 from course.checks import Mutation, Question, original, tests, variant
+from course.checks.python.suites import Text
 
 reference = original("given/features.py", digest="a02669e11b46463a")
 other = original("given/other_features.py", digest="f9b7bd23a86aadba")
@@ -12,7 +13,8 @@ study = Mutation(
 )
 
 
-def broken(*changes):
+def broken(*changes: tuple[str, str]) -> dict[str, Text]:
+    """The given features.py with some passages replaced."""
     return {"features.py": variant(reference, *changes)}
 
 

@@ -1,18 +1,28 @@
-"""Features that ship."""
+"""Does the shipped function keep every flight, and see the time of day and nothing of the other flights?"""
 
 import numpy as np
 import pandas as pd
 
 from course import flights
-from course.checks import Question, expect, fail, module
+from course.checks import Module, Question, expect, fail, fixture, module
 
 question = Question("Features that ship", points=4)
-features = module("features.py")
-plan = flights.planned("2013-07-04").sample(200, random_state=1)
+
+
+@fixture
+def features() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("features.py")
+
+
+@fixture
+def plan() -> pd.DataFrame:
+    """Some flights as they are planned."""
+    return flights.planned("2013-07-04").sample(200, random_state=1)
 
 
 @question.check(points=1)
-def every_flight_keeps_its_row():
+def every_flight_keeps_its_row(features: Module, plan: pd.DataFrame) -> None:
     """every flight keeps its row and its index"""
     table = features.schedule_features(plan)
     expect(table, "what schedule_features returns").is_instance(pd.DataFrame)
@@ -22,7 +32,7 @@ def every_flight_keeps_its_row():
 
 
 @question.check(points=1, needs=every_flight_keeps_its_row)
-def time_of_day_makes_a_difference():
+def time_of_day_makes_a_difference(features: Module, plan: pd.DataFrame) -> None:
     """a flight in the morning looks different from the same flight in the evening"""
     same = plan.iloc[[0, 0, 0]].reset_index(drop=True)
     for column, times in {

@@ -1,30 +1,36 @@
-"""A rule, before the models."""
+"""Is there a rule for choosing the model before there are scores, and do its functions follow it?"""
 
 import numpy as np
 
-from course.checks import Question, document, expect, fail, module
+from course.checks import Module, Question, document, expect, fail, fixture, module
 
 question = Question("A rule, before the models", points=6)
-evaluation = module("evaluation.py")
 order = ["logistic_regression", "gradient_boosting"]
 was_late = np.array([True, True, False, False])
 probability = np.array([0.9, 0.1, 0.8, 0.2])
 
 
-def table_of(metric: str, *values: float) -> dict:
+@fixture
+def evaluation() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("evaluation.py")
+
+
+def table_of(metric: str, *values: float) -> dict[str, dict[str, float]]:
     """A table in which the other metrics say nothing."""
     others = {"roc_auc": 0.6, "log_loss": 0.5, "brier": 0.15, "cost": 6.0}
     return {name: {**others, metric: value} for name, value in zip(["constant", *order], values, strict=True)}
 
 
-def winner(metric: str, tolerance: float, *values: float) -> str:
-    return evaluation.choose(
+def winner(evaluation: Module, metric: str, tolerance: float, *values: float) -> str:
+    name: str = evaluation.choose(
         table_of(metric, *values), {"metric": metric, "tolerance": tolerance, "simplest_first": order}
     )
+    return name
 
 
 @question.check(points=1)
-def rule_says_how():
+def rule_says_how() -> None:
     """rule.yaml names one of the four metrics, and a tolerance"""
     rule = document("rule.yaml")
     if not isinstance(rule, dict):
@@ -48,7 +54,7 @@ def rule_says_how():
 
 
 @question.check(points=1)
-def either_error_has_its_cost():
+def either_error_has_its_cost(evaluation: Module) -> None:
     """a missed warning and a false one cost what they cost, per flight"""
     cost = evaluation.expected_cost(was_late, probability, 0.5, 30, 15)
     expect(cost, "the cost of one missed and one false warning in four flights").is_close(
@@ -59,11 +65,11 @@ def either_error_has_its_cost():
 
 
 @question.check(points=1)
-def best_wins_when_far_ahead():
+def best_wins_when_far_ahead(evaluation: Module) -> None:
     """the best model wins when it is better by more than the tolerance"""
-    expect(winner("roc_auc", 0.01, 0.50, 0.61, 0.69), "the winner by roc_auc of 0.50, 0.61 and 0.69").equals(
-        "gradient_boosting"
-    )
-    expect(winner("roc_auc", 0.01, 0.50, 0.69, 0.61), "the winner by roc_auc of 0.50, 0.69 and 0.61").equals(
-        "logistic_regression"
-    )
+    expect(
+        winner(evaluation, "roc_auc", 0.01, 0.50, 0.61, 0.69), "the winner by roc_auc of 0.50, 0.61 and 0.69"
+    ).equals("gradient_boosting")
+    expect(
+        winner(evaluation, "roc_auc", 0.01, 0.50, 0.69, 0.61), "the winner by roc_auc of 0.50, 0.69 and 0.61"
+    ).equals("logistic_regression")

@@ -1,4 +1,4 @@
-"""What does it ask for?."""
+"""Does the function name everything that a pickle would import, without opening it?"""
 
 import collections
 import io
@@ -10,14 +10,19 @@ from fractions import Fraction
 import joblib
 import numpy as np
 
-from course.checks import Question, expect, fail, module
+from course.checks import Module, Question, expect, fail, fixture, module
 from course.checks.model import pickles
 
 question = Question("What does it ask for?", points=16)
-inspection = module("inspection.py")
 
 
-def asked(data: bytes, what: str) -> list:
+@fixture
+def inspection() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("inspection.py")
+
+
+def asked(inspection: Module, data: bytes, what: str) -> list[str]:
     """What imports() says of a pickle that it can read; a list of texts, each once."""
     reply = inspection.imports.reply(data)
     if reply.error is not None:
@@ -29,7 +34,7 @@ def asked(data: bytes, what: str) -> list:
     return sorted(reply.value)
 
 
-def must_raise(data: bytes, what: str) -> None:
+def must_raise(inspection: Module, data: bytes, what: str) -> None:
     """imports() must not pretend to have read this."""
     reply = inspection.imports.reply(data)
     if reply.error is None:
@@ -38,50 +43,50 @@ def must_raise(data: bytes, what: str) -> None:
         fail(f"{what}: imports() raises another error", expected="ValueError", actual=f"{reply.error}: {reply.message}")
 
 
-def names_of(protocol: int) -> None:
+def names_of(inspection: Module, protocol: int) -> None:
     """What is pickled in a protocol is named; and a call, which does not run."""
     data = pickle.dumps([Fraction, math.sqrt, collections.OrderedDict, Fraction], protocol=protocol)
     wanted = ["collections.OrderedDict", "fractions.Fraction", "math.sqrt"]
-    if (found := asked(data, f"a pickle of protocol {protocol}")) != wanted:
+    if (named := asked(inspection, data, f"a pickle of protocol {protocol}")) != wanted:
         fail(
             f"imports() names something else for a pickle of protocol {protocol}",
             expected=", ".join(wanted),
-            actual=found,
+            actual=named,
         )
     title = f"os.system, protocol {protocol}"
-    data, wanted = pickles.protocols("ran-a")[title]
-    if (found := asked(data, title)) != [wanted]:
-        fail(f"imports() names something else for a call of {title}", expected=wanted, actual=found)
+    data, call = pickles.protocols("ran-a")[title]
+    if (named := asked(inspection, data, title)) != [call]:
+        fail(f"imports() names something else for a call of {title}", expected=call, actual=named)
     if pickles.ran(inspection, "ran-a"):
         fail(f"{title}: the pickle was opened, and what it holds ran", hint="walk through steps(data); open nothing")
 
 
 @question.check(points=3)
-def names_what_is_imported():
+def names_what_is_imported(inspection: Module) -> None:
     """it names what today's pickles import (protocols 4 and 5), and runs nothing"""
-    names_of(4)
-    names_of(5)
+    names_of(inspection, 4)
+    names_of(inspection, 5)
 
 
 @question.check(points=2)
-def names_what_older_ones_import():
+def names_what_older_ones_import(inspection: Module) -> None:
     """it names what older pickles import (protocols 0 to 3), and runs nothing"""
     for protocol in range(4):
-        names_of(protocol)
+        names_of(inspection, protocol)
 
 
 @question.check(points=1, needs=names_what_is_imported)
-def data_asks_for_nothing():
+def data_asks_for_nothing(inspection: Module) -> None:
     """plain data ask for nothing"""
     for protocol in range(6):
         data = pickle.dumps({"os": "system", "n": [1, 2.5, None], "t": ("builtins", "eval")}, protocol=protocol)
-        expect(asked(data, "plain data"), "what plain data ask for").equals([])
+        expect(asked(inspection, data, "plain data"), "what plain data ask for").equals([])
 
 
 @question.check(points=2, needs=names_what_is_imported)
-def damage_is_not_called_harmless():
+def damage_is_not_called_harmless(inspection: Module) -> None:
     """what is empty or cut off raises a ValueError"""
     whole = pickle.dumps([Fraction(1, 3), "JFK"])
-    must_raise(b"", "nothing at all")
+    must_raise(inspection, b"", "nothing at all")
     for length in (1, 12, len(whole) // 2, len(whole) - 1):
-        must_raise(whole[:length], f"a pickle cut off after {length} of {len(whole)} bytes")
+        must_raise(inspection, whole[:length], f"a pickle cut off after {length} of {len(whole)} bytes")

@@ -1,22 +1,41 @@
-"""The artifact."""
+"""Does the artifact hold one model in three formats that agree, with a schema, metrics and a card that are true?"""
 
 import re
+from importlib.metadata import version
+from platform import python_version
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from course import flights
-from course.checks import Question, expect, fail
+from course.checks import Question, expect, fail, fixture
 from course.checks.model import probability_metrics as measure
-from course.checks.model.artifacts import MODELS, artifact_folder, flights_as_json
+from course.checks.model.artifacts import MODELS, Artifact, artifact_folder, flights_as_json
+from course.checks.model.labelled import labelled
 
 question = Question("The artifact", points=16)
-shipped = artifact_folder("artifact")
-autumn = flights.planned(flights.TRAIN_UNTIL, flights.TODAY)
-autumn_late = flights.labels(autumn)
-november = autumn[autumn["planned_departure"] >= "2013-11-01"]
 
 
-def agree(table) -> None:
+@fixture
+def shipped() -> Artifact:
+    """The shipped artifact."""
+    return artifact_folder("artifact")
+
+
+@fixture
+def autumn() -> pd.DataFrame:
+    """The planned flights of October and November."""
+    return flights.planned(flights.TRAIN_UNTIL, flights.TODAY)
+
+
+@fixture
+def november(autumn: pd.DataFrame) -> pd.DataFrame:
+    """Those of November."""
+    return autumn[autumn["planned_departure"] >= "2013-11-01"]
+
+
+def agree(shipped: Artifact, table: pd.DataFrame) -> None:
     """Fail unless the three models give the same probabilities, within 0.00001."""
     by = {name: shipped.predict(name, table) for name in MODELS}
     for name in MODELS[1:]:
@@ -32,32 +51,32 @@ def agree(table) -> None:
 
 
 @question.check(points=1)
-def folder_is_complete():
+def folder_is_complete(shipped: Artifact) -> None:
     """the folder holds all nine files"""
     shipped.complete()
 
 
 @question.check(points=1, needs=folder_is_complete)
-def checksums_agree():
+def checksums_agree(shipped: Artifact) -> None:
     """SHA256SUMS covers every other file, and agrees with each"""
     shipped.check_sums()
 
 
 @question.check(points=1)
-def models_open():
+def models_open(shipped: Artifact, november: pd.DataFrame) -> None:
     """each of the three models opens in a process of its own, and gives flights a probability"""
     for name in MODELS:
         shipped.predict(name, november.head(200))
 
 
 @question.check(points=2, needs=models_open)
-def models_agree():
+def models_agree(shipped: Artifact, november: pd.DataFrame) -> None:
     """the three say the same about every flight of November, within 0.00001"""
-    agree(november)
+    agree(shipped, november)
 
 
 @question.check(points=1)
-def real_flights_are_accepted():
+def real_flights_are_accepted(shipped: Artifact, autumn: pd.DataFrame) -> None:
     """schema.json accepts real planned flights"""
     sent = flights_as_json(autumn.iloc[::600])
     for flight, problem in zip(sent, shipped.verdicts(sent), strict=True):
@@ -68,19 +87,19 @@ def real_flights_are_accepted():
 
 
 @question.check(points=1)
-def metrics_are_this_models():
+def metrics_are_this_models(shipped: Artifact) -> None:
     """metrics.json holds the threshold, and the ROC AUC that this model reaches in October and November"""
     threshold = shipped.number("metrics.json", "threshold")
     expect(threshold, "the threshold").is_between(0.01, 0.99)
     said = shipped.number("metrics.json", "validation", "roc_auc")
-    known = autumn_late.notna()
-    reached = measure.roc_auc(autumn_late[known].astype(bool), shipped.predict("model.onnx", autumn[known]))
+    arrived = labelled(flights.TRAIN_UNTIL, flights.TODAY)
+    reached = measure.roc_auc(arrived.late, shipped.predict("model.onnx", arrived.planned))
     expect(said, "the ROC AUC in metrics.json").is_close(
         reached, abs=0.005, hint="compute it with the model that ships"
     )
 
 
 @question.check(points=1)
-def card_is_complete():
+def card_is_complete(shipped: Artifact) -> None:
     """card.md has sections on the intended use, the data, the metrics and the limits"""
     shipped.check_card()

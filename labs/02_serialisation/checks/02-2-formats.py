@@ -1,41 +1,56 @@
-"""Formats without code."""
+"""Do the functions write a model to ONNX that says the same, and open a skops file only if it is safe?"""
 
 import numpy as np
 import pandas as pd
 
-from course.checks import Question, expect, fail
+from course.checks import Question, expect, fail, fixture
 from course.checks.model.artifacts import Formats
 
 question = Question("Formats without code", points=12)
-formats = Formats("formats.py")
-rng = np.random.default_rng(5)
-small = pd.DataFrame(
-    {
-        "airport": rng.choice(["BOS", "LAX", "ORD"], 300),
-        "minutes": rng.integers(0, 1440, 300),
-        "miles": rng.uniform(80, 5000, 300),
-        "company": rng.choice(["UA", "DL"], 300),
-    }
-)
-small_late = (small["minutes"] > 700) ^ (small["airport"] == "LAX")
-kinds = {"encode": ["airport", "company"], "scale": ["minutes", "miles"]}
+KINDS = {"encode": ["airport", "company"], "scale": ["minutes", "miles"]}
+
+
+@fixture
+def formats() -> Formats:
+    """The shipped module."""
+    return Formats("formats.py")
+
+
+@fixture
+def small() -> pd.DataFrame:
+    """A small table of numbers and text."""
+    rng = np.random.default_rng(5)
+    return pd.DataFrame(
+        {
+            "airport": rng.choice(["BOS", "LAX", "ORD"], 300),
+            "minutes": rng.integers(0, 1440, 300),
+            "miles": rng.uniform(80, 5000, 300),
+            "company": rng.choice(["UA", "DL"], 300),
+        }
+    )
+
+
+@fixture
+def small_late(small: pd.DataFrame) -> pd.Series:
+    """What is to be learned of the small table."""
+    return (small["minutes"] > 700) ^ (small["airport"] == "LAX")
 
 
 @question.check(points=2)
-def feed_has_one_array_a_column():
+def feed_has_one_array_a_column(formats: Formats, small: pd.DataFrame) -> None:
     """feed() gives one array a column, of shape (n, 1): numbers as float32, text as it is"""
-    found = formats.feed(small.head(5))
+    arrays = formats.feed(small.head(5))
     for name in ("minutes", "miles"):
-        expect(str(found[name].dtype), f"the type of {name}").equals("float32", hint=".to_numpy(np.float32)")
-        expect(found[name][:, 0]).is_close(small[name].head(5).to_numpy(np.float32), abs=1e-3)
+        expect(str(arrays[name].dtype), f"the type of {name}").equals("float32", hint=".to_numpy(np.float32)")
+        expect(arrays[name][:, 0]).is_close(small[name].head(5).to_numpy(np.float32), abs=1e-3)
     for name in ("airport", "company"):
-        expect([str(value) for value in found[name][:, 0]], name).equals(small[name].head(5).tolist())
+        expect([str(value) for value in arrays[name][:, 0]], name).equals(small[name].head(5).tolist())
 
 
 @question.check(points=3)
-def onnx_says_the_same():
+def onnx_says_the_same(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
     """convert() makes an ONNX model that says the same as the pipeline, within 0.00001"""
-    answer = formats.convert(small.head(200), small_late.head(200), small.tail(100), **kinds)
+    answer = formats.convert(small.head(200), small_late.head(200), small.tail(100), **KINDS)
     furthest = float(np.abs(answer["probability"] - answer["expected"]).max())
     if furthest > 1e-5:
         fail(
@@ -46,7 +61,7 @@ def onnx_says_the_same():
 
 
 @question.check(points=1)
-def an_honest_file_is_opened():
+def an_honest_file_is_opened(formats: Formats) -> None:
     """open_skops() opens a file that holds only a model"""
     answer = formats.open_skops("honest")
     if "refused" in answer:

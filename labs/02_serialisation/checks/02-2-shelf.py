@@ -1,19 +1,24 @@
-"""Three models on the shelf."""
+"""Does the store hold the three models under their right names, with v1 in production?"""
 
 import numpy as np
 
 from course import flights
-from course.checks import Question, expect, fail
+from course.checks import Question, expect, fail, fixture
 from course.checks.model import probability_metrics as measure
-from course.checks.model.artifacts import artifact_folder
-from course.checks.model.stores import store
+from course.checks.model.artifacts import Artifact, artifact_folder
+from course.checks.model.stores import Stores, store
 
 question = Question("Three models on the shelf", points=6)
-shop = store("store.py")
+
+
+@fixture
+def shop() -> Stores:
+    """The shipped module of the store."""
+    return store("store.py")
 
 
 @question.check(points=1)
-def all_three_are_there():
+def all_three_are_there(shop: Stores) -> None:
     """baseline, v1 and v2 are in the store, added in this order, each whole"""
     trial = shop.shipped("store")
     names = trial.names()
@@ -25,18 +30,18 @@ def all_three_are_there():
 
 
 @question.check(points=1, needs=all_three_are_there)
-def v1_is_in_production():
+def v1_is_in_production(shop: Stores) -> None:
     """v1 is in production"""
     expect(shop.shipped("store").production(), "production()").equals("v1", hint="promote v2, then demote once")
 
 
 @question.check(points=1, needs=all_three_are_there)
-def v1_is_the_artifact():
+def v1_is_the_artifact(shop: Stores) -> None:
     """v1 in the store is the artifact that you shipped"""
-    found = shop.shipped("store").find("v1")
+    digests = shop.shipped("store").find("v1")
     said = artifact_folder("artifact").sums()
     for name, digest in said.items():
-        if found.get(name) != digest:
+        if digests.get(name) != digest:
             fail(
                 f"{name} of v1 in the store is not the one in the folder artifact",
                 hint="was the artifact shipped again afterwards? Then run the cell that fills the store, too",

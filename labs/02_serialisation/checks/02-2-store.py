@@ -1,13 +1,20 @@
-"""The model store."""
+"""Does the store keep models whole through mistakes, kills, full disks and several writers?"""
 
-from course.checks import Question, expect
-from course.checks.model.stores import store
+from typing import Any
+
+from course.checks import Question, expect, fixture
+from course.checks.model.stores import Sample, Stores, Trial, store
 
 question = Question("The model store", points=16)
-shop = store("store.py")
 
 
-def stocked(*names: str):
+@fixture
+def shop() -> Stores:
+    """The shipped module of the store."""
+    return store("store.py")
+
+
+def stocked(shop: Stores, *names: str) -> tuple[Trial, dict[str, Sample]]:
     """A new store that holds models of these names, and the artifacts that they are."""
     trial = shop.trial()
     samples = {name: trial.artifact() for name in names}
@@ -17,24 +24,24 @@ def stocked(*names: str):
 
 
 @question.check(points=2)
-def what_was_added_is_found():
+def what_was_added_is_found(shop: Stores) -> None:
     """an added model is found under its name, with every file unchanged"""
-    trial, samples = stocked("v1", "v2")
+    trial, samples = stocked(shop, "v1", "v2")
     for name, sample in samples.items():
         trial.holds(name, sample)
 
 
 @question.check(points=1, needs=what_was_added_is_found)
-def names_come_in_order():
+def names_come_in_order(shop: Stores) -> None:
     """names come in the order in which they were added"""
-    trial, _ = stocked("v2", "baseline", "v10", "a")
+    trial, _ = stocked(shop, "v2", "baseline", "v10", "a")
     expect(trial.names(), "names()").equals(["v2", "baseline", "v10", "a"])
 
 
 @question.check(points=2, needs=what_was_added_is_found)
-def one_is_in_production():
+def one_is_in_production(shop: Stores) -> None:
     """what is promoted is found as production, until another is promoted"""
-    trial, samples = stocked("v1", "v2")
+    trial, samples = stocked(shop, "v1", "v2")
     trial.refuses("find", "production", because="nothing was promoted yet")
     for name in ("v1", "v2"):
         trial.promote(name)
@@ -43,9 +50,9 @@ def one_is_in_production():
 
 
 @question.check(points=1, needs=one_is_in_production)
-def demote_goes_back():
+def demote_goes_back(shop: Stores) -> None:
     """demote goes back to the model before, and is refused where there is none"""
-    trial, _ = stocked("v1", "v2", "v3")
+    trial, _ = stocked(shop, "v1", "v2", "v3")
     trial.promote("v1")
     trial.promote("v3")
     trial.promote("v3")
@@ -56,10 +63,10 @@ def demote_goes_back():
 
 
 @question.check(points=2, needs=what_was_added_is_found)
-def what_is_not_whole_is_refused():
+def what_is_not_whole_is_refused(shop: Stores) -> None:
     """an artifact that is not what its checksums say is refused, and nothing of it stays"""
-    trial, _ = stocked("v1")
-    broken = {
+    trial, _ = stocked(shop, "v1")
+    broken: dict[str, dict[str, bytes | None]] = {
         "model.joblib was changed": {"model.joblib": b"other"},
         "metrics.json is missing": {"metrics.json": None},
         "notes.txt is not covered by SHA256SUMS": {"notes.txt": b"hello"},

@@ -1,21 +1,39 @@
-"""What a request must hold."""
+"""Does `problems()` accept good requests, and name the place of everything that is wrong in a bad one?"""
+
+from typing import Any
 
 from course import flights
-from course.checks import Question, expect, fail, module
+from course.checks import Module, Question, expect, fail, fixture, module
 from course.checks.http.contracts import Artifact, as_sent
 
 question = Question("What a request must hold", points=10)
-contract = module("contract.py")
-good = as_sent(flights.planned("2013-11-20").sample(100, random_state=4))
-one = good[0]
 
 
-def schema() -> dict:
+@fixture
+def contract() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("contract.py")
+
+
+@fixture
+def good() -> list[dict[str, Any]]:
+    """Flights of November, as they are sent."""
+    return as_sent(flights.planned("2013-11-20").sample(100, random_state=4))
+
+
+@fixture
+def flight(good: list[dict[str, Any]]) -> dict[str, Any]:
+    """One of them."""
+    return good[0]
+
+
+def schema() -> dict[str, Any]:
     """The schema that the artifact promises."""
-    return Artifact("artifact").json("schema.json")
+    schema: dict[str, Any] = Artifact("artifact").json("schema.json")
+    return schema
 
 
-def found(document) -> list[str]:
+def problems_of(contract: Module, document: Any) -> list[str]:
     """The problems of a body, each as one line."""
     listed = contract.problems(document, schema())
     expect(listed, "what problems() returns").is_instance(list)
@@ -25,9 +43,9 @@ def found(document) -> list[str]:
     return [f"{entry['pointer']} {entry['detail']}" for entry in listed]
 
 
-def expect_problem(document, what: str, *words: str, hint: str | None = None) -> None:
+def expect_problem(contract: Module, document: Any, what: str, *words: str, hint: str | None = None) -> None:
     """One of the problems names all the words."""
-    listed = found(document)
+    listed = problems_of(contract, document)
     if not listed:
         fail(f"there is a problem, and problems() finds none: {what}", hint=hint)
     if not any(all(word in line for word in words) for line in listed):
@@ -35,10 +53,10 @@ def expect_problem(document, what: str, *words: str, hint: str | None = None) ->
 
 
 @question.check(points=2)
-def good_requests_have_no_problems():
+def good_requests_have_no_problems(contract: Module, good: list[dict[str, Any]], flight: dict[str, Any]) -> None:
     """one good flight, and a list of good flights, have no problems"""
-    for document, what in ((one, "one good flight"), ({"flights": good}, "a hundred good flights")):
-        if listed := found(document):
+    for document, what in ((flight, "one good flight"), ({"flights": good}, "a hundred good flights")):
+        if listed := problems_of(contract, document):
             fail(
                 f"{what} has a problem",
                 actual=listed[0],
@@ -47,18 +65,20 @@ def good_requests_have_no_problems():
 
 
 @question.check(points=2, needs=good_requests_have_no_problems)
-def missing_and_unknown_are_named():
+def missing_and_unknown_are_named(contract: Module, flight: dict[str, Any]) -> None:
     """what is missing, and what is unknown, is named"""
-    for name in one:
-        expect_problem({key: value for key, value in one.items() if key != name}, f"{name} is missing", name)
-    expect_problem(one | {"dep_delay": 12}, "dep_delay is not in the schema", "dep_delay")
+    for name in flight:
+        expect_problem(
+            contract, {key: value for key, value in flight.items() if key != name}, f"{name} is missing", name
+        )
+    expect_problem(contract, flight | {"dep_delay": 12}, "dep_delay is not in the schema", "dep_delay")
 
 
 @question.check(points=2, needs=good_requests_have_no_problems)
-def types_and_ranges_are_checked():
+def types_and_ranges_are_checked(contract: Module, flight: dict[str, Any]) -> None:
     """what is of a wrong type or out of range is named"""
     for name, value in (("distance", "719"), ("distance", True), ("carrier", 7), ("origin", None), ("dest", ["ORD"])):
-        expect_problem(one | {name: value}, f"{name} is {value!r}", name)
+        expect_problem(contract, flight | {name: value}, f"{name} is {value!r}", name)
     for name, value in (
         ("distance", -5),
         ("distance", 1_000_000),
@@ -66,4 +86,10 @@ def types_and_ranges_are_checked():
         ("carrier", ""),
         ("dest", "A" * 1000),
     ):
-        expect_problem(one | {name: value}, f"{name} is {value!r}"[:60], name, hint="all of this stands in schema.json")
+        expect_problem(
+            contract,
+            flight | {name: value},
+            f"{name} is {value!r}"[:60],
+            name,
+            hint="all of this stands in schema.json",
+        )

@@ -1,9 +1,11 @@
-"""Ids, logs and errors."""
+"""Does every request get an id and a line in the log, and every error an answer that keeps secrets?"""
 
 import json
 import time
+from collections.abc import Iterator
+from typing import Any
 
-from course.checks import Question, expect, fail
+from course.checks import Question, Service, expect, fail, fixture
 from course.checks.http.services import service
 
 probe = """
@@ -36,31 +38,38 @@ def known(error):
 app = make_reliable(app)
 """
 question = Question("Ids, logs and errors", points=12)
-api = service("probe:app", files={"probe.py": probe})
 ID = "X-Request-ID"
 
 
-def log_of(request_id):
+@fixture
+def api() -> Iterator[Service]:
+    """An application that the shipped module makes reliable."""
+    running = service("probe:app", files={"probe.py": probe})
+    yield running
+    running.close()
+
+
+def log_of(api: Service, request_id: str) -> list[dict[str, Any]]:
     """The log's lines about one request, as objects; the log may be a little late."""
-    found = []
+    entries: list[dict[str, Any]] = []
     for _ in range(40):
-        found = []
+        entries = []
         for line in api.logs.splitlines():
             try:
                 entry = json.loads(line)
             except (ValueError, RecursionError):
                 continue
             if isinstance(entry, dict) and entry.get("request_id") == request_id:
-                found.append(entry)
-        if found:
-            return found
+                entries.append(entry)
+        if entries:
+            return entries
         time.sleep(0.05)
     hint = "write it with json.dumps to standard error, and look that the logger lets INFO through"
     fail(f"no line of the log is a JSON object with the request_id {request_id}", hint=hint)
 
 
 @question.check(points=1)
-def every_answer_has_an_id():
+def every_answer_has_an_id(api: Service) -> None:
     """every answer carries a request id of its own"""
     ids = [api.get("/health").expect_status(200).headers.get(ID.lower(), "") for _ in range(2)]
     if not all(ids):
@@ -74,7 +83,7 @@ def every_answer_has_an_id():
 
 
 @question.check(points=1, needs=every_answer_has_an_id)
-def the_callers_id_comes_back():
+def the_callers_id_comes_back(api: Service) -> None:
     """an id that the caller sends comes back, also with an error"""
     for path in ("/health", "/nowhere", "/boom"):
         answer = api.get(path, headers={ID: "order-66.retry_1"})
@@ -82,14 +91,14 @@ def the_callers_id_comes_back():
 
 
 @question.check(points=2)
-def each_request_leaves_one_line():
+def each_request_leaves_one_line(api: Service) -> None:
     """each request leaves a line of JSON in the log"""
     for number, (method, path, status) in enumerate(
         [("GET", "/health", 200), ("POST", "/echo", 200), ("GET", "/nowhere", 404)]
     ):
         name = f"line-{number}"
         api.request(method, path, headers={ID: name}, body=b"x" if method == "POST" else None)
-        lines = [entry for entry in log_of(name) if "status" in entry]
+        lines = [entry for entry in log_of(api, name) if "status" in entry]
         expect(len(lines), f"the number of lines with a status about one {method} {path}").equals(1)
         for key, value in {"method": method, "path": path, "status": status}.items():
             expect(lines[0].get(key), f"{key} in the line about {method} {path}").equals(value)
@@ -99,7 +108,7 @@ def each_request_leaves_one_line():
 
 
 @question.check(points=2)
-def an_exception_tells_nothing():
+def an_exception_tells_nothing(api: Service) -> None:
     """an exception becomes a problem that tells nothing internal"""
     answer = api.get("/boom")
     answer.problem(500)
@@ -109,7 +118,7 @@ def an_exception_tells_nothing():
 
 
 @question.check(points=1)
-def flask_errors_keep_their_status():
+def flask_errors_keep_their_status(api: Service) -> None:
     """404 and 405 become problems, and keep their status and headers"""
     api.get("/nowhere").problem(404, hint="a handler for Exception gets Flask's own HTTPException too; it has a code")
     answer = api.get("/echo")

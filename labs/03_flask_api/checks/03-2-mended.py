@@ -1,6 +1,9 @@
-"""Find and fix."""
+"""Are the faults of the broken service fixed, with its good answers kept?"""
 
-from course.checks import Question, expect, fail
+from collections.abc import Iterator
+
+from course.checks import Question, Service, expect, fail, fixture
+from course.checks.http.exchanges import Answer
 from course.checks.http.services import service
 
 probe = """
@@ -32,54 +35,57 @@ def app(environ, start_response):
 question = Question("Find and fix", points=8)
 
 
-def mended():
-    return service("probe:app", files={"probe.py": probe})
+@fixture
+def mended() -> Iterator[Service]:
+    """The mended service, and two more paths by which the check looks inside."""
+    running = service("probe:app", files={"probe.py": probe})
+    yield running
+    running.close()
 
 
-def state():
+def state(mended: Service) -> list[str]:
     """Whether the model is as it was, and whether the debug mode is on, as the process itself says."""
-    return mended().get("/probe/state").expect_status(200).text.split()
+    return mended.get("/probe/state").expect_status(200).text.split()
 
 
 @question.check(points=1)
-def it_answers_as_before():
+def it_answers_as_before(mended: Service) -> None:
     """whoever asks correctly gets the answer that they got before"""
     for carrier, hour, probability in (("UA", 17, 0.17), ("DL", 0, 0.5), ("UA", 0, 0.0), ("DL", 23, 0.27)):
-        answer = mended().post("/predict", json={"carrier": carrier, "hour": hour}).expect_status(200).json()
+        answer = mended.post("/predict", json={"carrier": carrier, "hour": hour}).expect_status(200).json()
         expect(
             answer.get("probability") if isinstance(answer, dict) else answer,
             f"the probability for {carrier} at {hour}",
         ).is_close(probability)
-    expect(mended().get("/health").expect_status(200).json()).equals({"status": "ok"})
-    expect(mended().get("/card").expect_status(200).json()).equals({"card": "# Late rates by hour"})
+    expect(mended.get("/health").expect_status(200).json()).equals({"status": "ok"})
+    expect(mended.get("/card").expect_status(200).json()).equals({"card": "# Late rates by hour"})
 
 
 @question.check(points=2, needs=it_answers_as_before)
-def nobody_changes_the_model():
+def nobody_changes_the_model(mended: Service) -> None:
     """nobody changes the model by asking for /train"""
     for method in ("GET", "HEAD", "POST"):
-        answer = mended().request(method, "/train", body=b"" if method == "POST" else None)
+        answer = mended.request(method, "/train", body=b"" if method == "POST" else None)
         if method == "GET" and answer.status < 400:
             fail(
                 "GET /train is still answered",
                 actual=answer.status,
                 hint="training is a job of its own; a crawler that follows links must not start it",
             )
-    if state()[0] != "True":
+    if state(mended)[0] != "True":
         fail("the model's file was changed by asking for /train", hint="a service answers; it does not train")
-    answer = mended().post("/predict", json={"carrier": "UA", "hour": 17}).json()
+    answer = mended.post("/predict", json={"carrier": "UA", "hour": 17}).json()
     expect(answer.get("probability"), "the probability after /train").is_close(0.17)
 
 
 @question.check(points=1, needs=it_answers_as_before)
-def the_model_is_read_once():
+def the_model_is_read_once(mended: Service) -> None:
     """the model is read once: it answers when the file has gone"""
-    running = mended()
-    running.get("/probe/lose").expect_status(200)
+    mended.get("/probe/lose").expect_status(200)
     try:
-        answer = running.post("/predict", json={"carrier": "UA", "hour": 17})
+        answer = mended.post("/predict", json={"carrier": "UA", "hour": 17})
     finally:
-        running.close()
+        mended.close()
     answer.expect_status(
         200, hint="what create_app reads is there for every request; what a view reads is read every time"
     )

@@ -1,9 +1,11 @@
-"""A page for people."""
+"""Can everybody use the page: with a screen reader, a phone, and without JavaScript?"""
 
+from collections.abc import Iterator
 from urllib.parse import urlencode
 
-from course.checks import Question, expect, fail, text
+from course.checks import Question, Service, expect, fail, fixture, text
 from course.checks.http import pages
+from course.checks.http.pages import Element, Page
 from course.checks.http.services import service
 
 probe = """
@@ -32,10 +34,17 @@ app.register_blueprint(create_page(ask, choices, {"validation": {"roc_auc": 0.64
 FIELDS = ("carrier", "origin", "dest", "departure", "minutes")
 GOOD = {"carrier": "UA", "origin": "EWR", "dest": "ORD", "departure": "2013-11-28T17:30", "minutes": "155"}
 question = Question("A page for people", points=9)
-api = service("probe:app", files={"probe.py": probe})
 
 
-def page_of(form=None, status=200):
+@fixture
+def api() -> Iterator[Service]:
+    """An application with the shipped page."""
+    running = service("probe:app", files={"probe.py": probe})
+    yield running
+    running.close()
+
+
+def page_of(api: Service, form: dict[str, str] | None = None, status: int = 200) -> Page:
     """The page, before or after a form was sent."""
     text("templates/ask.html")
     if form is None:
@@ -47,33 +56,36 @@ def page_of(form=None, status=200):
     return pages.read(answer.text)
 
 
-def field_of(page, name):
+def field_of(page: Page, name: str) -> Element:
     """The one field of that name."""
-    found = [one for tag in ("input", "select", "textarea") for one in page.all(tag) if one.get("name") == name]
-    if len(found) != 1:
-        fail(f"there is no single field with the name {name}", expected=1, actual=len(found))
-    return found[0]
+    fields = [field for tag in ("input", "select", "textarea") for field in page.all(tag) if field.get("name") == name]
+    if len(fields) != 1:
+        fail(f"there is no single field with the name {name}", expected=1, actual=len(fields))
+    return fields[0]
 
 
 @question.check(points=1)
-def it_is_a_whole_page():
+def it_is_a_whole_page(api: Service) -> None:
     """the page has a language, a title, one main heading, and fits a phone"""
-    page = page_of()
-    if not page.first("html") or not page.first("html").get("lang"):
+    page = page_of(api)
+    html, title = page.first("html"), page.first("title")
+    if not html or not html.get("lang"):
         fail("the page does not say in which language it is", hint='<html lang="en">')
-    if not page.first("title") or not page.first("title").text:
+    if not title or not title.text:
         fail("the page has no title", hint="a screen reader reads it first")
     expect(len(page.all("h1")), "the number of main headings (h1)").equals(1)
-    view = [one for one in page.all("meta") if one.get("name") == "viewport" and "width" in one.get("content", "")]
+    view = [
+        meta for meta in page.all("meta") if meta.get("name") == "viewport" and "width" in str(meta.get("content", ""))
+    ]
     if len(view) != 1:
         hint = '<meta name="viewport" content="width=device-width, initial-scale=1">'
         fail("the page does not say how wide it is on a phone", hint=hint)
 
 
 @question.check(points=2)
-def every_field_has_a_label():
+def every_field_has_a_label(api: Service) -> None:
     """every field of the form has a label"""
-    page = page_of()
+    page = page_of(api)
     for name in FIELDS:
         label = page.label_of(field_of(page, name))
         if not label:
@@ -82,29 +94,29 @@ def every_field_has_a_label():
                 hint='<label for="…"> with the id of the field; a placeholder is no label',
             )
     for name, codes in {"carrier": {"UA", "DL"}, "origin": {"EWR", "JFK"}, "dest": {"ORD", "LAX"}}.items():
-        offered = {one.get("value") for one in field_of(page, name).all("option")} - {"", None}
+        offered = {option.get("value") for option in field_of(page, name).all("option")} - {"", None}
         expect(sorted(offered), f"the list of choices for {name}").equals(sorted(codes))
 
 
 @question.check(points=2, needs=every_field_has_a_label)
-def it_answers_without_javascript():
+def it_answers_without_javascript(api: Service) -> None:
     """a plain form asks, and the answer is announced"""
     forms = [
         form
-        for form in page_of().all("form")
-        if any(one.get("name") == "carrier" for one in form.all("select") + form.all("input"))
+        for form in page_of(api).all("form")
+        if any(element.get("name") == "carrier" for element in form.all("select") + form.all("input"))
     ]
     if len(forms) != 1:
         fail("the fields are not in one form", expected=1, actual=len(forms))
-    expect(forms[0].get("method", "get").lower(), "the form's method").equals("post")
-    buttons = [one for one in forms[0].all("button") if one.get("type", "submit") == "submit"]
-    buttons += [one for one in forms[0].all("input") if one.get("type") == "submit"]
+    expect(str(forms[0].get("method", "get")).lower(), "the form's method").equals("post")
+    buttons = [element for element in forms[0].all("button") if element.get("type", "submit") == "submit"]
+    buttons += [element for element in forms[0].all("input") if element.get("type") == "submit"]
     if not buttons:
         fail(
             "the form has no button that sends it", hint="a <button> within the form does, without a line of JavaScript"
         )
-    page = page_of(GOOD)
-    said = [one.text for one in page.live() if one.get("role") != "alert"]
+    page = page_of(api, GOOD)
+    said = [element.text for element in page.live() if element.get("role") != "alert"]
     if not any("37" in line for line in said):
         fail(
             'no element that is announced (role="status" or aria-live) holds the answer: about 37 of 100',

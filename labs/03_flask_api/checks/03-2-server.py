@@ -1,13 +1,14 @@
-"""A server for production."""
+"""Is gunicorn set up for production: loaded once, set from the environment, and stopped without loss?"""
 
 import re
 import sys
 import tempfile
 from pathlib import Path
 
-from course.checks import Question, Unmet, expect, fail, text
+from course.checks import Question, Service, Unmet, expect, fail, text
 from course.checks.core import processes
-from course.checks.http.services import get, post, service
+from course.checks.http.exchanges import get, post
+from course.checks.http.services import service
 
 probe = """
 import json, os, time
@@ -27,12 +28,12 @@ def app(environ, start_response):
 question = Question("A server for production", points=9)
 
 
-def server(**env):
+def server(**env: str) -> Service:
     text("gunicorn.conf.py")
     return service("probe:app", server="gunicorn", files={"probe.py": probe}, env=env)
 
 
-def settings(**env):
+def settings(**env: str) -> dict[str, str]:
     """What gunicorn makes of the file, by name, as text."""
     place = Path(tempfile.mkdtemp(prefix="course-"))
     try:
@@ -41,18 +42,18 @@ def settings(**env):
         done = processes.run(command, cwd=place, timeout=20, env={**processes.environment(place), **env})
     finally:
         processes.remove(place)
-    found = dict(re.findall(r"^(\w+)\s+= (.*)$", done.output, flags=re.MULTILINE))
-    if "workers" not in found:
+    printed = dict(re.findall(r"^(\w+)\s+= (.*)$", done.output, flags=re.MULTILINE))
+    if "workers" not in printed:
         last = (done.output.strip().splitlines() or ["nothing was printed"])[-1]
         raise Unmet(
             "gunicorn.conf.py can be read by gunicorn",
             last[:200],
             hint="this is the place for your code" if "NotImplemented" in last else None,
         )
-    return found
+    return printed
 
 
-def number(value, name):
+def number(value: str, name: str) -> float:
     try:
         return float(value)
     except ValueError:
@@ -60,7 +61,7 @@ def number(value, name):
 
 
 @question.check(points=2)
-def the_application_is_loaded_once():
+def the_application_is_loaded_once() -> None:
     """the application is loaded once, and by no worker"""
     answers = [answer.json() for answer in server(WEB_CONCURRENCY="2").many([get("/sleep/0.05")] * 8, clients=8)]
     loaders = {answer["loaded_by"] for answer in answers}
@@ -70,14 +71,14 @@ def the_application_is_loaded_once():
 
 
 @question.check(points=1)
-def workers_come_from_the_environment():
+def workers_come_from_the_environment() -> None:
     """WEB_CONCURRENCY says how many workers there are, and 2 is what they are without it"""
     expect(number(settings(WEB_CONCURRENCY="3")["workers"], "workers"), "workers with WEB_CONCURRENCY=3").equals(3)
     expect(number(settings()["workers"], "workers"), "workers without WEB_CONCURRENCY").equals(2)
 
 
 @question.check(points=2, needs=the_application_is_loaded_once)
-def requests_in_flight_are_answered():
+def requests_in_flight_are_answered() -> None:
     """after SIGTERM a request in flight is still answered, and the server ends"""
     running = server(WEB_CONCURRENCY="1")
     running.get("/health").expect_status(200)

@@ -1,48 +1,55 @@
-"""What did each step add?."""
+"""Does the function read from an image's history what each step added, for both builders?"""
 
-from course.checks import Question, fail, module
+from typing import Any
+
+from course.checks import Module, Question, fail, fixture, module
 
 question = Question("What did each step add?", points=5)
-layers = module("layers.py")
 SHELL = "/bin/sh -c"
 
 
-def entries(*told):
+@fixture
+def layers() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("layers.py")
+
+
+def entries(*steps: tuple[str, int]) -> list[dict[str, Any]]:
     """A history, newest first, of pairs of what made a layer and its size, oldest first."""
     made = [
         {"Comment": "", "Created": 1384975800 + n, "CreatedBy": by, "Id": "<missing>", "Size": size, "Tags": None}
-        for n, (by, size) in enumerate(told)
+        for n, (by, size) in enumerate(steps)
     ]
     return made[::-1]
 
 
-def told(history):
+def steps_of(layers: Module, history: list[dict[str, Any]]) -> list[tuple[str, int]]:
     """What steps() says: pairs of instruction and size, whatever the white space."""
-    found = layers.steps(history)
-    if not isinstance(found, list) or len(found) != len(history):
-        fail(f"steps() of {len(history)} entries must give a list of as many dictionaries", actual=found)
-    for one in found:
-        if not isinstance(one, dict) or not {"instruction", "bytes"} <= set(one):
-            fail("a step must have an instruction and bytes", actual=one)
+    steps = layers.steps(history)
+    if not isinstance(steps, list) or len(steps) != len(history):
+        fail(f"steps() of {len(history)} entries must give a list of as many dictionaries", actual=steps)
+    for step in steps:
+        if not isinstance(step, dict) or not {"instruction", "bytes"} <= set(step):
+            fail("a step must have an instruction and bytes", actual=step)
         if (
-            not isinstance(one["instruction"], str)
-            or isinstance(one["bytes"], bool)
-            or not isinstance(one["bytes"], int)
+            not isinstance(step["instruction"], str)
+            or isinstance(step["bytes"], bool)
+            or not isinstance(step["bytes"], int)
         ):
-            fail("an instruction must be a text, and bytes a whole number", actual=one)
-    return [(" ".join(one["instruction"].split()), one["bytes"]) for one in found]
+            fail("an instruction must be a text, and bytes a whole number", actual=step)
+    return [(" ".join(step["instruction"].split()), step["bytes"]) for step in steps]
 
 
-def expect_told(history, wanted):
+def expect_steps(layers: Module, history: list[dict[str, Any]], wanted: list[tuple[str, int]]) -> None:
     """steps() says this of a history; the first difference is shown."""
-    for place, (found, right) in enumerate(zip(told(history), wanted, strict=True)):
-        if found != right:
+    for place, (step, expected) in enumerate(zip(steps_of(layers, history), wanted, strict=True)):
+        if step != expected:
             by = history[::-1][place]["CreatedBy"]
-            fail(f"step {place} of {len(wanted)}, made by {by!r}, is told wrongly", expected=right, actual=found)
+            fail(f"step {place} of {len(wanted)}, made by {by!r}, is told wrongly", expected=expected, actual=step)
 
 
 @question.check(points=2)
-def the_older_builder_is_read():
+def the_older_builder_is_read(layers: Module) -> None:
     """a history of the older builder is read, the oldest step first"""
     history = entries(
         ("", 128_000_000),
@@ -53,11 +60,11 @@ def the_older_builder_is_read():
     )
     wanted = [("", 128_000_000), ("WORKDIR /app", 0), ("RUN pip install flask==3.1.0", 11_400_000)]
     wanted += [("ENV BOARD_ORIGIN=JFK", 0), ("COPY file:5d41402abc in .", 2048)]
-    expect_told(history, wanted)
+    expect_steps(layers, history, wanted)
 
 
 @question.check(points=2)
-def buildkit_is_read():
+def buildkit_is_read(layers: Module) -> None:
     """a history of BuildKit is read"""
     history = entries(
         ("# debian.sh --arch 'amd64' out/ 'bookworm'", 74_800_000),
@@ -69,4 +76,4 @@ def buildkit_is_read():
     wanted = [("# debian.sh --arch 'amd64' out/ 'bookworm'", 74_800_000), ("WORKDIR /app", 0)]
     wanted += [("RUN pip install flask==3.1.0", 11_400_000), ("COPY board.py .", 2048)]
     wanted += [('CMD ["gunicorn" "board:app"]', 0)]
-    expect_told(history, wanted)
+    expect_steps(layers, history, wanted)

@@ -1,16 +1,26 @@
-"""Which ports do others reach?."""
+"""Does the function find the ports of a container that other machines can reach?"""
 
-from course.checks import Question, fail, module
+from collections.abc import Mapping
+from typing import Any
+
+from course.checks import Module, Question, fail, fixture, module
 
 question = Question("Which ports do others reach?", points=5)
-ports = module("ports.py")
 
 
-def attrs(bindings, *, running=True):
+@fixture
+def ports() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("ports.py")
+
+
+def attrs(bindings: Mapping[str, list[str] | None], *, running: bool = True) -> dict[str, Any]:
     """A container as the engine describes it: port → addresses of its doors, None for a port without one."""
     doors = {
-        port: None if found is None else [{"HostIp": ip, "HostPort": str(40000 + n)} for n, ip in enumerate(found)]
-        for port, found in bindings.items()
+        port: None
+        if addresses is None
+        else [{"HostIp": ip, "HostPort": str(40000 + n)} for n, ip in enumerate(addresses)]
+        for port, addresses in bindings.items()
     }
     return {
         "State": {"Status": "running" if running else "exited", "Running": running, "ExitCode": 0 if running else 137},
@@ -20,34 +30,36 @@ def attrs(bindings, *, running=True):
     }
 
 
-def expect_reachable(container, wanted, said, hint=None):
+def expect_reachable(
+    ports: Module, container: dict[str, Any], wanted: list[str], said: str, hint: str | None = None
+) -> None:
     """reachable() gives these ports."""
-    found = ports.reachable(container)
-    if found != wanted:
-        fail(f"reachable() is not as expected for {said}", expected=wanted, actual=found, hint=hint)
+    reached = ports.reachable(container)
+    if reached != wanted:
+        fail(f"reachable() is not as expected for {said}", expected=wanted, actual=reached, hint=hint)
 
 
 @question.check(points=2)
-def a_door_to_all_addresses_is_found():
+def a_door_to_all_addresses_is_found(ports: Module) -> None:
     """a port that is published on all addresses is found, once"""
     shop = attrs({"8000/tcp": ["0.0.0.0", "::"], "9000/tcp": ["127.0.0.1"]})
-    expect_reachable(shop, ["8000/tcp"], 'port 8000 on "0.0.0.0" and "::", and port 9000 on "127.0.0.1"')
+    expect_reachable(ports, shop, ["8000/tcp"], 'port 8000 on "0.0.0.0" and "::", and port 9000 on "127.0.0.1"')
     several = attrs({"9000/tcp": ["0.0.0.0"], "53/udp": ["0.0.0.0"], "8000/tcp": ["0.0.0.0"]})
-    expect_reachable(several, ["53/udp", "8000/tcp", "9000/tcp"], 'three ports on "0.0.0.0"')
+    expect_reachable(ports, several, ["53/udp", "8000/tcp", "9000/tcp"], 'three ports on "0.0.0.0"')
 
 
 @question.check(points=1, needs=a_door_to_all_addresses_is_found)
-def what_only_this_machine_reaches_is_left_out():
+def what_only_this_machine_reaches_is_left_out(ports: Module) -> None:
     """what only this machine reaches, or nobody, is left out"""
     admin = attrs({"8000/tcp": ["127.0.0.1"], "9000/tcp": None})
-    expect_reachable(admin, [], 'port 8000 on "127.0.0.1", and port 9000 without a door')
+    expect_reachable(ports, admin, [], 'port 8000 on "127.0.0.1", and port 9000 without a door')
     nothing = attrs({}) | {"NetworkSettings": {"Ports": None}}
-    expect_reachable(nothing, [], "a container whose Ports is None")
+    expect_reachable(ports, nothing, [], "a container whose Ports is None")
 
 
 @question.check(points=1, needs=a_door_to_all_addresses_is_found)
-def a_stopped_container_has_no_door():
+def a_stopped_container_has_no_door(ports: Module) -> None:
     """a stopped container has no open door, whatever was asked for"""
     old = attrs({"8000/tcp": ["0.0.0.0"]}, running=False)
     hint = "PortBindings says what was asked for; which part says what is?"
-    expect_reachable(old, [], "a stopped container", hint)
+    expect_reachable(ports, old, [], "a stopped container", hint)

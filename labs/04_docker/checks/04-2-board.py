@@ -1,41 +1,35 @@
-"""The application."""
+"""Is the application set from the environment alone, and does it log each request to standard output?"""
 
-import time
-
-from course.checks import Question, Unmet, expect, fail, service
+from course.checks import Question, Service, Unmet, expect, fail, service
+from course.checks.http.logs import lines_about
 
 question = Question("The application", points=6)
 FIRST = {"EWR": "9E 3932", "JFK": "AA 45", "LGA": "AA 2379"}
 INSIDE = {"asked_by_the_check.py": "import sys\n\nsys.path.insert(0, 'web')\nfrom board import app\n"}
 
 
-def board(server="gunicorn", **env):
+def board(server: str = "gunicorn", **env: str) -> Service:
     """The shipped application behind a server, with these settings."""
     more = ["--workers", "1"] if server == "gunicorn" else None
     return service("asked_by_the_check:app", server=server, env=env, files=INSIDE, arguments=more)
 
 
-def expect_board(api, title, origin):
+def expect_board(api: Service, title: str, origin: str) -> None:
     """/departures shows the board of this airport."""
-    found = api.get("/departures").expect_status(200).json()
-    if not isinstance(found, dict) or not {"title", "origin", "departures"} <= set(found):
-        fail("GET /departures must have title, origin and departures", actual=found)
-    expect({name: found[name] for name in ("title", "origin")}, "the board").equals({"title": title, "origin": origin})
-    flights = found["departures"]
+    board = api.get("/departures").expect_status(200).json()
+    if not isinstance(board, dict) or not {"title", "origin", "departures"} <= set(board):
+        fail("GET /departures must have title, origin and departures", actual=board)
+    expect({name: board[name] for name in ("title", "origin")}, "the board").equals({"title": title, "origin": origin})
+    flights = board["departures"]
     if not isinstance(flights, list) or not flights or not isinstance(flights[0], dict):
         fail("departures must be a list of flights", actual=flights)
     expect(flights[0].get("flight"), f"the first flight from {origin}").equals(FIRST[origin])
 
 
-def expect_line(api, path, status):
-    """The log tells of one request, by method, path and status; a line may take a moment to come through."""
-    deadline = time.monotonic() + 5
-    lines, told = [], False
-    while not told and time.monotonic() < deadline:
-        lines = [line for line in api.logs.splitlines() if path in line]
-        told = any("GET" in line and str(status) in line for line in lines)
-        time.sleep(0.05)
-    if not told:
+def expect_line(api: Service, path: str, status: int) -> None:
+    """The log tells of one request, by method, path and status."""
+    logged, lines = lines_about(api, path, "GET", str(status))
+    if not logged:
         fail(
             f"the output of the service does not tell of GET {path}",
             expected=f"a line with GET, {path} and {status}",
@@ -45,7 +39,7 @@ def expect_line(api, path, status):
 
 
 @question.check(points=1)
-def without_settings_it_is_newark():
+def without_settings_it_is_newark() -> None:
     """without any setting it is the board of Newark, called Departures"""
     api = board()
     expect(api.get("/health").expect_status(200).json(), "GET /health").equals({"status": "ok"})
@@ -53,13 +47,13 @@ def without_settings_it_is_newark():
 
 
 @question.check(points=2)
-def environment_sets_title_and_airport():
+def environment_sets_title_and_airport() -> None:
     """the environment sets the title and the airport"""
     expect_board(board(BOARD_TITLE="Gate 7", BOARD_ORIGIN="JFK"), "Gate 7", "JFK")
 
 
 @question.check(points=1, needs=environment_sets_title_and_airport)
-def an_unknown_airport_ends_it():
+def an_unknown_airport_ends_it() -> None:
     """an airport that it does not know ends it at the start, with a message that says so"""
     api = board("flask", BOARD_ORIGIN="ZZZ")
     try:
@@ -74,7 +68,7 @@ def an_unknown_airport_ends_it():
 
 
 @question.check(points=1, needs=without_settings_it_is_newark)
-def each_request_leaves_a_line():
+def each_request_leaves_a_line() -> None:
     """each request leaves a line on standard output or error"""
     api = board()
     api.get("/departures").expect_status(200)

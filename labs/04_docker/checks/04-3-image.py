@@ -1,63 +1,77 @@
-"""The image, as it is built."""
+"""Is the built image small, labelled, of the right versions and free of secrets?"""
+
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from course.checks import Question, expect, fail
-from course.checks.docker.contexts import context
-from course.checks.docker.images import build
+from course.checks import Question, expect, fail, fixture
+from course.checks.docker.contexts import Context, context
+from course.checks.docker.images import Image, build
 from course.checks.http.contracts import Artifact
 
 question = Question("The image, as it is built", points=9)
-image = context("image")
 REVISION = "4f2a9c1"
 
 
-def made():
+@fixture
+def image() -> Context:
+    """The shipped context."""
+    return context("image")
+
+
+@fixture
+def made(image: Context) -> Image:
+    """The image, built once."""
     with question.progress("the image") as step:
         step("building")
         return build(image, arguments={"REVISION": REVISION})
 
 
+@fixture
+def trained() -> dict[str, Any]:
+    """The versions with which the model was trained."""
+    versions: dict[str, Any] = Artifact("image/artifact").json("versions.json")
+    return versions
+
+
 @question.check(points=2)
-def it_says_its_revision():
+def it_says_its_revision(made: Image) -> None:
     """it is built, and its label says the revision that the build was given"""
-    labels = made().labels
-    expect(labels.get("org.opencontainers.image.revision"), "the label org.opencontainers.image.revision").equals(
+    expect(made.labels.get("org.opencontainers.image.revision"), "the label org.opencontainers.image.revision").equals(
         REVISION, hint="ARG REVISION stands in the last stage, above the LABEL that uses it"
     )
 
 
 @question.check(points=3)
-def it_is_small():
+def it_is_small(image: Context, made: Image) -> None:
     """it adds no more than 350 MB to its base"""
-    if made().added > 350e6:
-        largest = max(made().history[: len(image.parsed.final.own)], key=lambda step: int(step.get("Size") or 0))
+    if made.added > 350e6:
+        largest = max(made.history[: len(image.parsed.final.own)], key=lambda step: int(step.get("Size") or 0))
         fail(
             "it is too large",
             expected="at most 350 MB above its base",
-            actual=f"{made().added / 1e6:.0f} MB; most by {str(largest.get('CreatedBy'))[:120]}",
+            actual=f"{made.added / 1e6:.0f} MB; most by {str(largest.get('CreatedBy'))[:120]}",
             hint="which packages does nobody import? Is anything kept that only the build needed?",
         )
 
 
 @question.check(points=2)
-def python_and_libraries_are_those_of_the_training():
+def python_and_libraries_are_those_of_the_training(trained: dict[str, Any], made: Image) -> None:
     """inside are the Python and the libraries with which the model was trained"""
-    said = Artifact("image/artifact").json("versions.json")
-    inside = made().packages()
+    inside = made.packages()
     if not inside:
         fail("no Python packages are installed above the base", hint="RUN pip install -r requirements.txt")
-    expect(made().python(), "the Python of the image").equals(
-        ".".join(str(said.get("python")).split(".")[:2]), hint="the tag of the base image says which Python it has"
+    expect(made.python(), "the Python of the image").equals(
+        ".".join(str(trained.get("python")).split(".")[:2]), hint="the tag of the base image says which Python it has"
     )
-    for name, version in said.get("packages", said).items():
+    for name, version in trained.get("packages", trained).items():
         if (name := canonicalize_name(str(name))) in inside:
             expect(inside[name], f"the installed version of {name}").equals(str(version))
 
 
 @question.check(points=1)
-def no_layer_holds_a_secret():
+def no_layer_holds_a_secret(made: Image) -> None:
     """neither its history nor any layer holds a secret"""
-    if not made().packages():
+    if not made.packages():
         fail("no Python packages are installed above the base yet, so there is nothing to look through")
-    made().expect_no_secrets()
+    made.expect_no_secrets()

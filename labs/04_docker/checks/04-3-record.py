@@ -1,19 +1,19 @@
-"""Which image is it?."""
+"""Does the record say which image was pushed, by id, digest, revision, layers and size?"""
 
 import copy
+from typing import Any
 
-from course.checks import Question, expect, fail, module
+from course.checks import Module, Question, expect, fail, fixture, module
 
 question = Question("Which image is it?", points=5)
-shipped = module("record.py")
-BASE = {
+BASE: dict[str, Any] = {
     "Id": "sha256:" + "b0" * 32,
     "Size": 130_000_000,
     "Config": {"Labels": None},
     "RepoDigests": ["python@sha256:" + "b1" * 32],
     "RootFS": {"Type": "layers", "Layers": ["sha256:" + two * 32 for two in ("01", "02", "03")]},
 }
-PUSHED = {
+PUSHED: dict[str, Any] = {
     "Id": "sha256:" + "c0" * 32,
     "Size": 294_512_345,
     "Config": {"Labels": {"org.opencontainers.image.revision": "77ab10e", "org.opencontainers.image.title": "x"}},
@@ -22,37 +22,43 @@ PUSHED = {
 }
 
 
-def told(image=PUSHED, base=BASE):
-    found = shipped.record(copy.deepcopy(image), copy.deepcopy(base))
-    if not isinstance(found, dict):
-        fail("record() must return a dictionary", actual=found)
-    return found
+@fixture
+def shipped() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("record.py")
 
 
-def expect_part(found, name, wanted, hint=None):
-    if name not in found:
-        fail(f"the record lacks {name}", actual=", ".join(map(str, found)))
-    expect(found[name], name).equals(wanted, hint=hint)
+def record_of(shipped: Module, image: dict[str, Any] = PUSHED, base: dict[str, Any] = BASE) -> dict[str, Any]:
+    record = shipped.record(copy.deepcopy(image), copy.deepcopy(base))
+    if not isinstance(record, dict):
+        fail("record() must return a dictionary", actual=record)
+    return record
+
+
+def expect_part(record: dict[str, Any], name: str, wanted: Any, hint: str | None = None) -> None:
+    if name not in record:
+        fail(f"the record lacks {name}", actual=", ".join(map(str, record)))
+    expect(record[name], name).equals(wanted, hint=hint)
 
 
 @question.check(points=1)
-def it_says_which_and_how_large():
+def it_says_which_and_how_large(shipped: Module) -> None:
     """it says the id, the revision and the size"""
-    found = told()
-    expect_part(found, "id", PUSHED["Id"])
-    expect_part(found, "revision", "77ab10e")
-    expect_part(found, "bytes", 294_512_345)
+    record = record_of(shipped)
+    expect_part(record, "id", PUSHED["Id"])
+    expect_part(record, "revision", "77ab10e")
+    expect_part(record, "bytes", 294_512_345)
 
 
 @question.check(points=1)
-def it_says_the_digest():
+def it_says_the_digest(shipped: Module) -> None:
     """it says the digest, which is not the id"""
-    expect_part(told(), "digest", "sha256:" + "d1" * 32, hint="it stands in RepoDigests, behind the @")
+    expect_part(record_of(shipped), "digest", "sha256:" + "d1" * 32, hint="it stands in RepoDigests, behind the @")
 
 
 @question.check(points=1)
-def it_says_what_is_above_the_base():
+def it_says_what_is_above_the_base(shipped: Module) -> None:
     """it says which layers it has above its base, and how much that is"""
-    found = told()
-    expect_part(found, "layers", PUSHED["RootFS"]["Layers"][3:])
-    expect_part(found, "added_bytes", 164_512_345)
+    record = record_of(shipped)
+    expect_part(record, "layers", PUSHED["RootFS"]["Layers"][3:])
+    expect_part(record, "added_bytes", 164_512_345)

@@ -1,11 +1,10 @@
-"""From tags to digests."""
+"""Do the functions turn tags into digests, and find the tags that moved?"""
 
 import copy
 
-from course.checks import CheckFailed, Question, expect, fail, module
+from course.checks import CheckFailed, Module, Question, expect, fail, fixture, module
 
 question = Question("From tags to digests", points=5)
-pins = module("pins.py")
 A, B, C = (f"sha256:{two * 32}" for two in ("aa", "b1", "0c"))
 LISTING = {
     "localhost:5000/late-flights": {"1.0": A, "1.1": B, "latest": B},
@@ -15,31 +14,37 @@ LISTING = {
 }
 
 
-def expect_pin(reference, wanted):
+@fixture
+def pins() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("pins.py")
+
+
+def expect_pin(pins: Module, reference: str, wanted: str) -> None:
     expect(pins.pin(reference, copy.deepcopy(LISTING)), f"pin({reference!r}, …)").equals(wanted)
 
 
 @question.check(points=1)
-def a_tag_becomes_its_digest():
+def a_tag_becomes_its_digest(pins: Module) -> None:
     """a tag becomes the digest to which it leads"""
-    expect_pin("localhost:5000/late-flights:1.0", f"localhost:5000/late-flights@{A}")
-    expect_pin("registry.example.com/team/late-flights:1.0", f"registry.example.com/team/late-flights@{C}")
+    expect_pin(pins, "localhost:5000/late-flights:1.0", f"localhost:5000/late-flights@{A}")
+    expect_pin(pins, "registry.example.com/team/late-flights:1.0", f"registry.example.com/team/late-flights@{C}")
 
 
 @question.check(points=1, needs=a_tag_becomes_its_digest)
-def without_a_tag_it_is_latest():
+def without_a_tag_it_is_latest(pins: Module) -> None:
     """without a tag it is latest, also behind a port"""
-    expect_pin("registry.example.com/team/late-flights", f"registry.example.com/team/late-flights@{A}")
-    expect_pin("localhost:5000/late-flights", f"localhost:5000/late-flights@{B}")
+    expect_pin(pins, "registry.example.com/team/late-flights", f"registry.example.com/team/late-flights@{A}")
+    expect_pin(pins, "localhost:5000/late-flights", f"localhost:5000/late-flights@{B}")
 
 
 @question.check(points=1)
-def what_moved_is_found():
+def what_moved_is_found(pins: Module) -> None:
     """tags that lead to other bytes are found, and no others"""
     after = copy.deepcopy(LISTING)
     after["localhost:5000/late-flights"] |= {"1.0": C, "latest": A, "2.0": A}
-    found = pins.moved(copy.deepcopy(LISTING), after)
-    expect(list(found), "moved(before, after)").equals(
+    moved = pins.moved(copy.deepcopy(LISTING), after)
+    expect(list(moved), "moved(before, after)").equals(
         ["localhost:5000/late-flights:1.0", "localhost:5000/late-flights:latest"]
     )
     expect(list(pins.moved(LISTING, LISTING)), "moved(before, before)").equals([])

@@ -1,14 +1,23 @@
-"""Known holes."""
+"""Does the scanner find the known vulnerabilities of what is installed, and no others?"""
 
-from course.checks import Question, expect, fail, module
+from typing import Any
+
+from course.checks import Module, Question, expect, fail, fixture, module
 
 question = Question("Known holes", points=4)
-shipped = module("scan.py")
 
 
-def hole(number, package, *spans, ecosystem="PyPI", together=False, **more):
+@fixture
+def shipped() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("scan.py")
+
+
+def hole(
+    number: int, package: str, *spans: tuple[str, ...], ecosystem: str = "PyPI", together: bool = False, **more: Any
+) -> dict[str, Any]:
     """An advisory; a span is (introduced,) or (introduced, fixed)."""
-    ranges = [{"type": "ECOSYSTEM", "events": []} for _ in (spans[:1] if together else spans)]
+    ranges: list[dict[str, Any]] = [{"type": "ECOSYSTEM", "events": []} for _ in (spans[:1] if together else spans)]
     for place, span in enumerate(spans):
         pairs = zip(("introduced", "fixed"), span, strict=False)
         ranges[0 if together else place]["events"] += [{what: version} for what, version in pairs]
@@ -20,31 +29,33 @@ def hole(number, package, *spans, ecosystem="PyPI", together=False, **more):
     }
 
 
-def found(installed, *advisories):
+def holes_of(shipped: Module, installed: dict[str, str], *advisories: dict[str, Any]) -> list[tuple[Any, ...]]:
     said = shipped.scan([{"name": name, "version": version} for name, version in installed.items()], list(advisories))
-    if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
+    if not isinstance(said, list) or not all(isinstance(hole, dict) for hole in said):
         fail("scan() must return a list of dictionaries", actual=said)
-    return [tuple(one.get(key) for key in ("package", "version", "id", "fixed")) for one in said]
+    return [tuple(hole.get(key) for key in ("package", "version", "id", "fixed")) for hole in said]
 
 
 @question.check(points=1)
-def a_hole_is_found_from_introduced_to_fixed():
+def a_hole_is_found_from_introduced_to_fixed(shipped: Module) -> None:
     """a hole is found from the version in which it came to the one in which it went"""
     holes = hole(1, "timetable", ("1.2.0", "1.4.0"))
     for version, has in {"1.1.9": False, "1.2.0": True, "1.3.7": True, "1.4.0": False, "2.0": False}.items():
         wanted = [("timetable", version, "TEST-1", "1.4.0")] if has else []
-        expect(found({"timetable": version}, holes), f"the list of holes of timetable {version}").equals(wanted)
+        expect(holes_of(shipped, {"timetable": version}, holes), f"the list of holes of timetable {version}").equals(
+            wanted
+        )
 
 
 @question.check(points=1, needs=a_hole_is_found_from_introduced_to_fixed)
-def versions_and_names_are_compared_as_pip_does():
+def versions_and_names_are_compared_as_pip_does(shipped: Module) -> None:
     """versions and names are compared as pip does it, and the list is sorted"""
     holes = [
         hole(9, "Time_Table.Core", ("0", "2.10.0")),
         hole(3, "time-table-core", ("0", "2.9.1")),
         hole(5, "b", ("0",)),
     ]
-    expect(found({"time.table_core": "2.9.0", "other": "1"}, *holes), "the list of holes").equals(
+    expect(holes_of(shipped, {"time.table_core": "2.9.0", "other": "1"}, *holes), "the list of holes").equals(
         [("time-table-core", "2.9.0", "TEST-3", "2.9.1"), ("time-table-core", "2.9.0", "TEST-9", "2.10.0")]
     )
-    expect(found({"Time-Table_Core": "2.10.0"}, *holes), "the list of holes of 2.10.0").equals([])
+    expect(holes_of(shipped, {"Time-Table_Core": "2.10.0"}, *holes), "the list of holes of 2.10.0").equals([])

@@ -1,16 +1,31 @@
-"""Why a pod does not start."""
+"""Does the function say why a pod does not start, from its status and events?"""
 
-from course.checks import Question, fail, module
+from collections.abc import Sequence
+from typing import Any
 
-program = module("diagnose.py")
+from course.checks import Module, Question, fail, fixture, module
+
 question = Question("Why a pod does not start", points=8)
 
 
-def state(kind, **details):
+@fixture
+def program() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("diagnose.py")
+
+
+def state(kind: str, **details: Any) -> dict[str, Any]:
     return {kind: details}
 
 
-def container(now, before=None, *, name="web", ready=False, restarts=0):
+def container(
+    now: dict[str, Any],
+    before: dict[str, Any] | None = None,
+    *,
+    name: str = "web",
+    ready: bool = False,
+    restarts: int = 0,
+) -> dict[str, Any]:
     """The status of one container, as the API shows it."""
     return {"name": name, "image": "localhost:5001/late-flights:1.0.0", "ready": ready, "restartCount": restarts} | {
         "state": now,
@@ -18,7 +33,13 @@ def container(now, before=None, *, name="web", ready=False, restarts=0):
     }
 
 
-def pod(*statuses, phase="Running", scheduled=True, preparing=(), **more):
+def pod(
+    *statuses: dict[str, Any],
+    phase: str = "Running",
+    scheduled: bool = True,
+    preparing: Sequence[dict[str, Any]] = (),
+    **more: Any,
+) -> dict[str, Any]:
     """A pod, as the API shows it."""
     node = {"type": "PodScheduled", "status": str(scheduled)}
     status = {"phase": phase, "conditions": [{"type": "Ready", "status": "False"}, node], **more}
@@ -29,7 +50,7 @@ def pod(*statuses, phase="Running", scheduled=True, preparing=(), **more):
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-6c9f7d5b8-x2x4z"}, "status": status}
 
 
-def event(reason, message):
+def event(reason: str, message: str) -> dict[str, Any]:
     return {"type": "Warning", "reason": reason, "message": message, "count": 2, "lastTimestamp": None}
 
 
@@ -47,7 +68,7 @@ NO_IMAGE = state("waiting", reason="ImagePullBackOff", message='Back-off pulling
 NO_MAP = state("waiting", reason="CreateContainerConfigError", message='configmap "x" not found')
 
 
-def says(word, *cases):
+def says(program: Module, word: str, *cases: tuple[dict[str, Any], list[dict[str, Any]], str]) -> None:
     """Fail unless the student's function gives the word for each case."""
     for patient, events, what in cases:
         said = program.diagnose(patient, events)
@@ -56,31 +77,33 @@ def says(word, *cases):
 
 
 @question.check(points=1)
-def pods_that_do_not_get_to_a_container():
+def pods_that_do_not_get_to_a_container(program: Module) -> None:
     """no room on a node, no image, no configuration"""
     says(
+        program,
         "scheduling",
         (pod(phase="Pending", scheduled=False), [event("FailedScheduling", "0/1 nodes")], "no node takes it"),
     )
     says(
+        program,
         "image",
         (pod(container(NO_IMAGE), phase="Pending"), [event("Failed", "ErrImagePull")], "the image is not found"),
     )
-    says("configuration", (pod(container(NO_MAP), phase="Pending"), [], "a ConfigMap is missing"))
+    says(program, "configuration", (pod(container(NO_MAP), phase="Pending"), [], "a ConfigMap is missing"))
 
 
 @question.check(points=1)
-def pods_that_end():
+def pods_that_end(program: Module) -> None:
     """too little memory, a crash, a liveness probe that fails"""
-    says("memory", (pod(container(KILLED, restarts=1)), [REFUSED], "the container was killed for its memory"))
-    says("crash", (pod(container(FAILED)), [], "the container ended with exit code 3"))
+    says(program, "memory", (pod(container(KILLED, restarts=1)), [REFUSED], "the container was killed for its memory"))
+    says(program, "crash", (pod(container(FAILED)), [], "the container ended with exit code 3"))
     looping = pod(container(LOOPS, STOPPED, restarts=3))
-    says("probe", (looping, [NOT_ALIVE, RESTARTED], "the liveness probe failed, and it was started again"))
+    says(program, "probe", (looping, [NOT_ALIVE, RESTARTED], "the liveness probe failed, and it was started again"))
 
 
 @question.check(points=1)
-def pods_that_run():
+def pods_that_run(program: Module) -> None:
     """starting, not ready, ready"""
-    says("starting", (pod(container(CREATED), phase="Pending"), [], "the container is being created"))
-    says("readiness", (pod(container(RUNS)), [NOT_READY], "the readiness probe fails"))
-    says("ready", (pod(container(RUNS, ready=True)), [], "everything is ready"))
+    says(program, "starting", (pod(container(CREATED), phase="Pending"), [], "the container is being created"))
+    says(program, "readiness", (pod(container(RUNS)), [NOT_READY], "the readiness probe fails"))
+    says(program, "ready", (pod(container(RUNS, ready=True)), [], "everything is ready"))

@@ -1,25 +1,26 @@
-"""Which recording is which?."""
+"""Which safeguard was missing in each of four recorded updates?"""
 
-from course.checks import Question, answer, fail
+from course.checks import Question, answer, fail, fixture
 
 question = Question("Which recording is which?", points=4)
 NAMES = ("nothing", "readiness", "maxUnavailable", "preStop")
 
 
-def told() -> dict:
-    """What was said of each recording."""
-    found = answer("missing")
-    if not isinstance(found, dict) or set(found) != set("abcd"):
-        fail('answers["missing"] must say something of each recording', expected="a, b, c and d", actual=found)
-    if sorted(map(str, found.values())) != sorted(NAMES):
-        said = ", ".join(map(str, found.values()))
+@fixture
+def missing() -> dict[str, str]:
+    """What was said to be missing in each recording."""
+    missing = answer("missing")
+    if not isinstance(missing, dict) or set(missing) != set("abcd"):
+        fail('answers["missing"] must say something of each recording', expected="a, b, c and d", actual=missing)
+    if sorted(map(str, missing.values())) != sorted(NAMES):
+        said = ", ".join(map(str, missing.values()))
         fail("each of the four must be missing in one recording", expected=", ".join(NAMES), actual=said)
-    return found
+    return missing
 
 
 @question.check(points=1)
-def all_safeguards():
+def all_safeguards(missing: dict[str, str]) -> None:
     """each is named once, and the recording in which nothing was missing is right"""
-    if told()["b"] != "nothing":
+    if missing["b"] != "nothing":
         hint = "lost(records) tells it: with all safeguards, how many should be lost?"
         fail("requests were lost in the recording in which you say that nothing was missing", hint=hint)

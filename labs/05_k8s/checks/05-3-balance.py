@@ -1,14 +1,20 @@
-"""Do requests spread over pods?."""
+"""Do the functions count requests per pod from logs, and tell an uneven spread from chance?"""
 
 import json
+from typing import Any
 
-from course.checks import Question, expect, module
+from course.checks import Module, Question, expect, fixture, module
 
 question = Question("Do requests spread over pods?", points=5)
-balance = module("balance.py", timeout=30)  # scipy takes its time to be imported
 
 
-def line(request_id, **more):
+@fixture
+def balance() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("balance.py", timeout=30)
+
+
+def line(request_id: str, **more: Any) -> str:
     """A line of a log."""
     return json.dumps(
         {"time": "2026-01-12T17:00:00Z", "request_id": request_id, "path": "/predict", "status": 200, **more}
@@ -23,14 +29,14 @@ LOGS = {
 
 
 @question.check(points=1)
-def requests_are_counted():
+def requests_are_counted(balance: Module) -> None:
     """requests are counted for each pod by the prefix of their ids"""
     counts = balance.requests_per_pod({key: LOGS[key] for key in ("flights-x7", "flights-q2")}, "try-")
     expect(counts, "requests_per_pod()").equals({"flights-x7": 7, "flights-q2": 5})
 
 
 @question.check(points=1, needs=requests_are_counted)
-def idle_pods_are_seen():
+def idle_pods_are_seen(balance: Module) -> None:
     """a pod that got no request is in the result"""
     expect(balance.requests_per_pod(LOGS, "try-"), "requests_per_pod()").equals(
         {"flights-x7": 7, "flights-q2": 5, "flights-m4": 0}
@@ -38,7 +44,7 @@ def idle_pods_are_seen():
 
 
 @question.check(points=1)
-def chance_is_allowed_for():
+def chance_is_allowed_for(balance: Module) -> None:
     """what chance makes looks even, and one busy pod does not"""
     for counts, wanted in (
         ((93, 110, 97), True),

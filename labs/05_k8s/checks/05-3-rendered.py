@@ -1,30 +1,30 @@
-"""What a chart makes of its values."""
+"""What does Helm make of this chart and these values?"""
 
-from course.checks import Question, answer, expect, fail
+from typing import Any
+
+from course.checks import Question, answers_in, expect, fail, fixture
 
 question = Question("What a chart makes of its values", points=2)
 
 
-def rendered() -> dict:
+@fixture
+def rendered() -> dict[str, Any]:
     """What was said to come out."""
-    found = answer("rendered")
-    if not isinstance(found, dict):
-        fail('answers["rendered"] is no dictionary', actual=found)
-    return found
+    return answers_in("rendered")
 
 
 @question.check(points=1)
-def later_values_win():
+def later_values_win(rendered: dict[str, Any]) -> None:
     """name, replicas and image are those of this release"""
     for key, wanted in (
         ("name", "autumn-late-flights"),
         ("replicas", 3),
         ("image", "localhost:5001/late-flights:2.0.1"),
     ):
-        if str(rendered().get(key)) != str(wanted):
+        if str(rendered.get(key)) != str(wanted):
             hint = {
                 "name": "two names and a hyphen",
                 "replicas": "which file comes later?",
                 "image": "what does --set do?",
             }[key]
-            fail(f"Helm makes another {key}", actual=rendered().get(key, "nothing"), hint=hint)
+            fail(f"Helm makes another {key}", actual=rendered.get(key, "nothing"), hint=hint)

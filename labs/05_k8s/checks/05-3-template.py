@@ -1,6 +1,7 @@
-"""A template of your own."""
+"""Does the template of the chart make an autoscaler of the chart's values?"""
 
 import re
+from typing import Any
 
 from course.checks import Question, expect, fail, not_graded_here, text
 from course.checks.files.reading import parse
@@ -13,36 +14,37 @@ ACTION = re.compile(
 )
 
 
-def said(match) -> str:
+def said(match: re.Match[str]) -> str:
     """What stands between the braces."""
     return " ".join(next(part for part in match.groups() if part is not None).split())
 
 
-def value_of(words: str, values: dict, release: str) -> str:
+def value_of(words: str, values: dict[str, Any], release: str) -> str:
     """What an action becomes: a value, in quotes or not."""
     place, *filters = (part.strip() for part in words.split("|"))
-    if any(one not in ("quote", "int") for one in filters):
+    if any(name not in ("quote", "int") for name in filters):
         not_graded_here(f"{NAME} says {{{{ {words[:60]} }}}}, which this check does not know")
+    value: Any
     if place in (".Release.Name", ".Chart.Name"):
-        found = release if place == ".Release.Name" else "late-flights"
+        value = release if place == ".Release.Name" else "late-flights"
     elif re.fullmatch(r"\.Values(\.\w+)+", place):
-        found = values
+        value = values
         for key in place.split(".")[2:]:
-            if not isinstance(found, dict) or key not in found:
+            if not isinstance(value, dict) or key not in value:
                 known = "autoscaler.enabled, autoscaler.least, autoscaler.most, autoscaler.busy"
                 fail(
                     f"{{{{ {words[:60]} }}}} leads to no value",
                     expected=known,
                     hint="letter by letter, from .Values on",
                 )
-            found = found[key]
+            value = value[key]
     else:
         not_graded_here(f"{NAME} says {{{{ {words[:60]} }}}}, which this check does not know")
-    told = str(found).lower() if isinstance(found, bool) else str(found)
-    return f'"{told}"' if "quote" in filters else told
+    written = str(value).lower() if isinstance(value, bool) else str(value)
+    return f'"{written}"' if "quote" in filters else written
 
 
-def filled_in(release: str, **autoscaler) -> object:
+def filled_in(release: str, **autoscaler: Any) -> Any:
     """The template with values filled in, as data; None when nothing comes out."""
     values = {"autoscaler": {"enabled": True, "least": 2, "most": 6, "busy": 60, **autoscaler}, "replicas": 3}
     source = re.sub(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", "", text(NAME), flags=re.DOTALL)
@@ -62,16 +64,16 @@ def filled_in(release: str, **autoscaler) -> object:
     return parse(made, f"{NAME}, filled in,")
 
 
-def made(release: str, **autoscaler) -> dict:
+def made(release: str, **autoscaler: Any) -> dict[str, Any]:
     """The HorizontalPodAutoscaler that comes out."""
-    found = filled_in(release, **autoscaler)
-    if not isinstance(found, dict) or found.get("kind") != "HorizontalPodAutoscaler":
-        fail("no HorizontalPodAutoscaler comes out", actual=found if found is not None else "nothing")
-    return found
+    scaler = filled_in(release, **autoscaler)
+    if not isinstance(scaler, dict) or scaler.get("kind") != "HorizontalPodAutoscaler":
+        fail("no HorizontalPodAutoscaler comes out", actual=scaler if scaler is not None else "nothing")
+    return scaler
 
 
 @question.check(points=1)
-def numbers_come_from_the_values():
+def numbers_come_from_the_values() -> None:
     """its numbers come from the values"""
     for least, most, busy in ((2, 6, 60), (3, 11, 75)):
         spec = made("autumn", least=least, most=most, busy=busy).get("spec", {})
@@ -81,17 +83,17 @@ def numbers_come_from_the_values():
 
 
 @question.check(points=1, needs=numbers_come_from_the_values)
-def names_come_from_the_release():
+def names_come_from_the_release() -> None:
     """it scales the chart's Deployment, whatever the release is called"""
     for release in ("autumn", "trial-7"):
-        found = made(release)
-        target = found.get("spec", {}).get("scaleTargetRef", {})
+        scaler = made(release)
+        target = scaler.get("spec", {}).get("scaleTargetRef", {})
         expect(target.get("kind"), "the kind that it scales").equals("Deployment")
         hint = "what does the chart's own template call its Deployment?"
         expect(target.get("name"), f"the name that it scales, in the release {release}").equals(
             f"{release}-late-flights", hint=hint
         )
-        if release not in str(found.get("metadata", {}).get("name")):
+        if release not in str(scaler.get("metadata", {}).get("name")):
             fail(
                 "two releases in one namespace would share this autoscaler",
                 hint="its name should hold that of the release",

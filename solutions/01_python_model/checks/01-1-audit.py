@@ -1,25 +1,25 @@
-"""The audit."""
+"""Does the audit in project.yaml say, of every column, whether it is known when a prediction is made?"""
 
 from course import flights
-from course.checks import Question, fail
-from course.checks.files.documents import Document
+from course.checks import Question, fail, fixture
+from course.checks.files.documents import Audit, Document
 
 question = Question("The audit", points=6)
-project = Document("project.yaml")
 TABLES = ("flights", "planes", "airports", "airlines")
 COLUMNS = [name for name, column in flights.SCHEMA.items() if column.table in TABLES]
 OPTIONAL = [name for name, column in flights.SCHEMA.items() if column.table == "weather"]
 
 
-def audit():
+@fixture
+def audit() -> Audit:
     """What project.yaml says about columns; lines about the weather are allowed, too."""
-    return project.audit(COLUMNS + OPTIONAL)
+    return Document("project.yaml").audit(COLUMNS + OPTIONAL)
 
 
-def agrees_with_the_data(*names):
+def agrees_with_the_data(audit: Audit, *names: str) -> None:
     """Pass if the audit says of these columns (of flights, where no table is named) what the schema says."""
     columns = [f"flights.{name}" if "." not in name else name for name in names]
-    audit().agrees(
+    audit.agrees(
         "available",
         truth={column: flights.known_at_prediction(column) for column in columns},
         because={column: f"is known {flights.KNOWN[flights.SCHEMA[column].known]}" for column in columns},
@@ -27,45 +27,45 @@ def agrees_with_the_data(*names):
 
 
 @question.check(points=1)
-def every_column_is_audited():
+def every_column_is_audited(audit: Audit) -> None:
     """every column has a line, and no line is about a column that does not exist"""
-    missing = [name for name in audit().missing if name not in OPTIONAL]
+    missing = [name for name in audit.missing if name not in OPTIONAL]
     if missing:
         more = "" if len(missing) <= 5 else f", and {len(missing) - 5} more"
         fail(f"not audited: {', '.join(missing[:5])}{more}", hint="table.* speaks for a whole table")
-    if audit().invented:
-        fail(f"no such column: {', '.join(audit().invented[:5])}", hint="names are written as table.column")
+    if audit.invented:
+        fail(f"no such column: {', '.join(audit.invented[:5])}", hint="names are written as table.column")
 
 
 @question.check(points=1, needs=every_column_is_audited)
-def every_line_is_complete():
+def every_line_is_complete(audit: Audit) -> None:
     """every line says useful, available and why"""
     for name in COLUMNS:
-        audit().says(name, "useful")
-        audit().says(name, "available")
-        audit().reason(name)
+        audit.says(name, "useful")
+        audit.says(name, "available")
+        audit.reason(name)
 
 
 @question.check(
     points=1, hint="has the flight that you want to predict a value there, at the moment of the prediction?"
 )
-def departure_is_judged_as_the_data_say():
+def departure_is_judged_as_the_data_say(audit: Audit) -> None:
     """what is planned and what happens at departure are told apart"""
-    agrees_with_the_data("planned_departure", "sched_dep_time", "dep_time", "dep_delay")
+    agrees_with_the_data(audit, "planned_departure", "sched_dep_time", "dep_time", "dep_delay")
 
 
 ### BEGIN HIDDEN TESTS
 @question.check(points=2, hidden=True, hint="when a flight is to arrive is one thing, when it arrives another")
-def arrival_is_judged_as_the_data_say():
+def arrival_is_judged_as_the_data_say(audit: Audit) -> None:
     """what is planned and what happens on arrival are told apart"""
-    agrees_with_the_data("planned_arrival", "sched_arr_time", "arr_time", "arr_delay", "air_time", "late")
+    agrees_with_the_data(audit, "planned_arrival", "sched_arr_time", "arr_time", "arr_delay", "air_time", "late")
 
 
 @question.check(points=1, hidden=True, hint="who flies where is in the schedule; whether it will fly is not")
-def route_is_judged_as_the_data_say():
+def route_is_judged_as_the_data_say(audit: Audit) -> None:
     """what is known of the route, the airline and whether it flies is judged as the data say"""
     tables = [name for name in COLUMNS if name.startswith(("airports.", "airlines."))]
-    agrees_with_the_data("carrier", "flight", "origin", "dest", "distance", "cancelled", *tables)
+    agrees_with_the_data(audit, "carrier", "flight", "origin", "dest", "distance", "cancelled", *tables)
 
 
 ### END HIDDEN TESTS

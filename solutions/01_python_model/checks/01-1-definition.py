@@ -1,18 +1,23 @@
-"""The project."""
+"""Does project.yaml describe the project: question, decision, costs, owners, threshold and what is missing?"""
 
 import re
 
 import pandas as pd
 
-from course.checks import Question, answer, expect, fail
+from course.checks import Question, answer, expect, fail, fixture
 from course.checks.files.documents import Document, amount
 
 question = Question("The project", points=5)
-project = Document("project.yaml")
+
+
+@fixture
+def project() -> Document:
+    """The shipped document."""
+    return Document("project.yaml")
 
 
 @question.check()
-def prediction_comes_early_enough():
+def prediction_comes_early_enough(project: Document) -> None:
     """the prediction is made between an hour and 30 days before departure"""
     written = project.entry("horizon")
     text = f"{written} hours" if isinstance(written, int | float) else str(written).lower()
@@ -29,7 +34,7 @@ def prediction_comes_early_enough():
 
 
 @question.check(points=1, needs=prediction_comes_early_enough)
-def described_in_words():
+def described_in_words(project: Document) -> None:
     """question, decision, value, owner, target, metric and risks are written"""
     least = {"question": 5, "decision": 5, "value": 5, "owner": 1, "target": 2, "metric": 1}
     for key, words in least.items():
@@ -38,7 +43,7 @@ def described_in_words():
 
 
 @question.check(points=1)
-def costs_are_those_of_the_answers():
+def costs_are_those_of_the_answers(project: Document) -> None:
     """the costs are those of your answers"""
     for key, name in (("missed_warning", "cost_missed"), ("false_warning", "cost_false")):
         stated = amount(answer(name), f"answers[{name!r}]")
@@ -47,7 +52,7 @@ def costs_are_those_of_the_answers():
 
 
 @question.check(points=1)
-def tables_have_owners():
+def tables_have_owners(project: Document) -> None:
     """every table has an owner, a way to get here, and people who may see it"""
     for table in ("flights", "planes", "airports", "airlines"):
         for key in ("owner", "delivered", "seen_by"):
@@ -55,7 +60,7 @@ def tables_have_owners():
 
 
 @question.check(hint="both stand at the left, and not below another name")
-def threshold_and_more_data_are_written():
+def threshold_and_more_data_are_written(project: Document) -> None:
     """the threshold is there, and what should be gathered"""
     project.amount("threshold")
     project.items("gather", least=1)
@@ -63,7 +68,7 @@ def threshold_and_more_data_are_written():
 
 ### BEGIN HIDDEN TESTS
 @question.check(points=1, hidden=True, hint="work the threshold out again from the two costs in the file")
-def threshold_follows_from_the_costs():
+def threshold_follows_from_the_costs(project: Document) -> None:
     """the threshold in the file follows from the costs in the file"""
     missed, false = project.amount("costs.missed_warning"), project.amount("costs.false_warning")
     expect(missed > 0 and false > 0).is_true("a cost is not above zero")
@@ -73,7 +78,7 @@ def threshold_follows_from_the_costs():
 @question.check(
     points=1, hidden=True, hint="on some days half of all flights are late, at every airline: what happened?"
 )
-def weather_should_be_gathered():
+def weather_should_be_gathered(project: Document) -> None:
     """what should be gathered names the strongest cause of delays that the tables lack"""
     words = ["weather", "meteo", "metar", "wind", "storm", "snow", "rain", "precip", "visib", "fog", "temperature"]
     gathered = " ".join(project.items("gather", least=1)).lower()

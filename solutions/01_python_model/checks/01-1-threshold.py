@@ -1,4 +1,4 @@
-"""When to warn."""
+"""Does the threshold follow from the costs of both errors, and what do the two simplest rules cost?"""
 
 from course import flights
 from course.checks import Question, answer, expect, fail
@@ -7,13 +7,13 @@ from course.checks.files.documents import amount
 question = Question("When to warn", points=4)
 
 
-def number(key):
+def number(key: str) -> float:
     """An answer that is a number, perhaps written with its currency."""
     return amount(answer(key), f"answers[{key!r}]")
 
 
 @question.check()
-def both_errors_have_a_cost():
+def both_errors_have_a_cost() -> None:
     """both errors have a cost above zero"""
     for key in ("cost_missed", "cost_false"):
         hint = "an error that costs nothing is no error: choose an amount above 0"
@@ -21,7 +21,7 @@ def both_errors_have_a_cost():
 
 
 @question.check(points=2, needs=both_errors_have_a_cost)
-def both_choices_cost_the_same_at_the_threshold():
+def both_choices_cost_the_same_at_the_threshold() -> None:
     """at the threshold, warning and not warning cost the same"""
     p = number("threshold")
     expect(p, "the threshold").is_between(0, 1, hint="it is a probability")
@@ -36,7 +36,7 @@ def both_choices_cost_the_same_at_the_threshold():
 
 
 @question.check(hint="set both in answers; whether they are right is checked when your work is graded")
-def both_simple_rules_have_a_cost():
+def both_simple_rules_have_a_cost() -> None:
     """what it costs never to warn, and always to warn, is there"""
     for key in ("cost_never", "cost_always"):
         expect(number(key) > 0).is_true(f"answers[{key!r}] is {number(key):g}")
@@ -49,7 +49,7 @@ def both_simple_rules_have_a_cost():
     hidden=True,
     hint="of 1,000 flights that arrive, how many are late, and what does each cost you?",
 )
-def never_warning_misses_every_late_flight():
+def never_warning_misses_every_late_flight() -> None:
     """never warning costs as much as all the late flights of 1,000"""
     late_rate = float(flights.history(flights.TODAY)["late"].mean())
     expect(number("cost_never")).is_close(1000 * late_rate * number("cost_missed"), rel=0.005)
@@ -61,7 +61,7 @@ def never_warning_misses_every_late_flight():
     hidden=True,
     hint="you warn about all of 1,000 flights that arrive: how many of these warnings are false?",
 )
-def always_warning_is_wrong_of_every_other_flight():
+def always_warning_is_wrong_of_every_other_flight() -> None:
     """always warning costs as much as all the flights of 1,000 that are on time"""
     late_rate = float(flights.history(flights.TODAY)["late"].mean())
     expect(number("cost_always")).is_close(1000 * (1 - late_rate) * number("cost_false"), rel=0.005)

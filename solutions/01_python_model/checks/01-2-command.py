@@ -1,16 +1,21 @@
-"""A command for others."""
+"""Does the package install a command that prints late rates as JSON, and fails in a way that scripts can use?"""
 
 import json
 
-from course.checks import Question, expect, fail, project
+from course.checks import Project, Question, expect, fail, fixture, project
 from course.checks.python.repositories import tail
 
 question = Question("A command for others", points=6)
-shipped = project("late-flights.bundle")
 SMALL = "origin,carrier,arr_delay\nEWR,UA,20\nEWR,UA,-5\nJFK,B6,15\nJFK,B6,14\nLGA,DL,0\n"
 
 
-def rates(table: str, *options: str) -> dict[str, float]:
+@fixture
+def shipped() -> Project:
+    """The shipped project."""
+    return project("late-flights.bundle")
+
+
+def rates(shipped: Project, table: str, *options: str) -> dict[str, float]:
     """What the command prints for a CSV file, as a dictionary."""
     call = ["late-flights", "summary", "flights.csv", *options]
     with question.progress("a clean environment") as step:
@@ -23,27 +28,27 @@ def rates(table: str, *options: str) -> dict[str, float]:
         hint = "run the command on a file of your own, as the cell above does"
         fail(f"{' '.join(call)} ended with exit status {done.returncode}", actual=tail(whole.output), hint=hint)
     try:
-        printed = json.loads(done.output)
+        printed: dict[str, float] = json.loads(done.output)
     except ValueError:
         hint = "print one JSON object; what you say while working goes to logging"
-        printed = tail(done.output) or "nothing"
-        fail("standard output is not JSON", expected='{"EWR": 0.5, …', actual=printed, hint=hint)
+        output = tail(done.output) or "nothing"
+        fail("standard output is not JSON", expected='{"EWR": 0.5, …', actual=output, hint=hint)
     expect(printed, "the JSON").is_instance(dict)
     return printed
 
 
 @question.check(points=2)
-def prints_json():
+def prints_json(shipped: Project) -> None:
     """late-flights summary FILE prints the late rate of each origin, as JSON"""
     expected = {"EWR": 0.5, "JFK": 0.5, "LGA": 0.0}
-    printed = rates(SMALL)
+    printed = rates(shipped, SMALL)
     expect(sorted(printed), "the list of origins").equals(sorted(expected))
     for origin, rate in expected.items():
         expect(printed[origin], f"the late rate of {origin}").is_close(rate, abs=0.01, hint="a share of 0 to 1")
 
 
 @question.check(points=1, needs=prints_json)
-def names_the_missing_file():
+def names_the_missing_file(shipped: Project) -> None:
     """a file that is not there: exit status 2 and an error that names it, without a traceback"""
     done = shipped.run(["late-flights", "summary", "nowhere.csv"])
     if "Traceback" in done.output:
@@ -56,24 +61,24 @@ def names_the_missing_file():
 @question.check(
     points=1, needs=prints_json, hidden=True, hint="a flight that never arrived is neither late nor on time"
 )
-def counts_flights_that_arrived():
+def counts_flights_that_arrived(shipped: Project) -> None:
     """the rate is right on other data, with flights that never arrived"""
     table = "arr_delay,origin\n100,BOS\n,BOS\n-3,BOS\n15,BOS\n14.5,SFO\n,SFO\n3,SFO\n,SFO\n"
-    printed = rates(table)
+    printed = rates(shipped, table)
     expect(sorted(printed)).equals(["BOS", "SFO"])
     expect(printed["BOS"]).is_close(2 / 3, abs=0.01)
     expect(printed["SFO"]).is_close(0.0, abs=0.01)
 
 
 @question.check(points=1, needs=prints_json, hidden=True, hint="run it with --minutes 5 and with --minutes 60")
-def takes_minutes():
+def takes_minutes(shipped: Project) -> None:
     """--minutes changes from when a flight is late"""
-    printed = rates(SMALL, "--minutes", "14")
+    printed = rates(shipped, SMALL, "--minutes", "14")
     expect([printed["EWR"], printed["JFK"], printed["LGA"]]).is_close([0.5, 1.0, 0.0], abs=0.01)
 
 
 @question.check(points=1, needs=prints_json, hidden=True, hint="logging.info goes to standard error once it is set up")
-def logs_what_it_read():
+def logs_what_it_read(shipped: Project) -> None:
     """it says on standard error how many flights it read"""
     table = "origin,arr_delay\n" + "EWR,7\n" * 4321
     call = ["sh", "-c", "late-flights summary flights.csv 2>&1 >/dev/null"]

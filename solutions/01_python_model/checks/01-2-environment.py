@@ -1,17 +1,22 @@
-"""An environment that can be made again."""
+"""Can the environment of the project be made again, with every dependency pinned?"""
 
 import re
 
-from course.checks import Question, fail, project
+from course.checks import Project, Question, fail, fixture, project
 from course.checks.python.pins import closure, pins
 from course.checks.python.repositories import tail
 
 question = Question("An environment that can be made again", points=3)
-shipped = project("late-flights.bundle")
+
+
+@fixture
+def shipped() -> Project:
+    """The shipped project."""
+    return project("late-flights.bundle")
 
 
 @question.check(points=1)
-def pins_what_is_declared():
+def pins_what_is_declared(shipped: Project) -> None:
     """requirements.lock pins every dependency of pyproject.toml to one version"""
     pinned = pins(shipped.text("requirements.lock"), "requirements.lock")
     needed = shipped.dependencies()
@@ -27,7 +32,7 @@ def pins_what_is_declared():
 
 
 @question.check(points=1, needs=pins_what_is_declared)
-def has_a_target_for_it():
+def has_a_target_for_it(shipped: Project) -> None:
     """make env would make a virtual environment from requirements.lock"""
     plan = shipped.plan("env")
     if not plan.ok:
@@ -43,7 +48,7 @@ def has_a_target_for_it():
 
 ### BEGIN HIDDEN TESTS
 @question.check(points=1, needs=pins_what_is_declared, hidden=True, hint="which packages does pandas itself need?")
-def pins_what_these_need():
+def pins_what_these_need(shipped: Project) -> None:
     """it also pins what the dependencies need in turn"""
     pinned = pins(shipped.text("requirements.lock"), "requirements.lock")
     missing = sorted(set(closure([(need.name, set()) for need in shipped.dependencies()])) - set(pinned))

@@ -1,9 +1,10 @@
-"""A package that installs."""
+"""Does the project build and install as a package, and do its two functions do what they promise?"""
 
-from course.checks import Question, expect, fail, project
+from typing import Any
+
+from course.checks import Project, Question, expect, fail, fixture, project
 
 question = Question("A package that installs", points=8)
-shipped = project("late-flights.bundle")
 FLIGHTS = """
 import pandas as pd
 from late_flights.features import add_calendar, is_late
@@ -17,17 +18,23 @@ def delays(*minutes):
 """
 
 
-def calendar(*times: str) -> dict[str, list]:
+@fixture
+def shipped() -> Project:
+    """The shipped project."""
+    return project("late-flights.bundle")
+
+
+def calendar(shipped: Project, *times: str) -> dict[str, list[Any]]:
     """The columns of what add_calendar() returns for flights planned at these times."""
     code = f"made = add_calendar(plan(*{times!r}))\nanswer = dict(made) if isinstance(made, pd.DataFrame) else None"
-    made = shipped.evaluate(FLIGHTS + code)
+    made: dict[str, list[Any]] | None = shipped.evaluate(FLIGHTS + code)
     if made is None:
         fail("add_calendar() does not return a DataFrame", hint="a function gives its result with return")
     expect(made, "the table").contains("day_of_week", "minute_of_day", "month")
     return made
 
 
-def late(arguments: str) -> list:
+def late(shipped: Project, arguments: str) -> list[bool | None]:
     """What is_late() returns: True, False or None a flight."""
     code = f"made = is_late({arguments})\nanswer = None if made is None else list(made)"
     made = shipped.evaluate(FLIGHTS + code)
@@ -37,7 +44,7 @@ def late(arguments: str) -> list:
 
 
 @question.check(points=2)
-def builds_and_installs():
+def builds_and_installs(shipped: Project) -> None:
     """it builds and installs in a clean environment"""
     with question.progress("a clean environment") as step:
         step("building the package and installing it")
@@ -47,24 +54,24 @@ def builds_and_installs():
 
 
 @question.check(points=1, needs=builds_and_installs)
-def can_be_imported():
+def can_be_imported(shipped: Project) -> None:
     """late_flights.features can be imported there, with nothing but what you declared"""
     shipped.evaluate("from late_flights.features import add_calendar, is_late")
 
 
 @question.check(points=1, needs=can_be_imported)
-def adds_the_calendar():
+def adds_the_calendar(shipped: Project) -> None:
     """add_calendar adds day_of_week, minute_of_day and month"""
-    made = calendar("2013-07-01 05:15", "2013-07-04 17:30")
+    made = calendar(shipped, "2013-07-01 05:15", "2013-07-04 17:30")
     expect(made["day_of_week"], "day_of_week").equals([0, 3], hint="1 July 2013 was a Monday")
     expect(made["minute_of_day"], "minute_of_day").equals([315, 1050], hint="an hour has 60 minutes")
     expect(made["month"], "month").equals([7, 7])
 
 
 @question.check(points=1, needs=can_be_imported)
-def tells_the_late():
+def tells_the_late(shipped: Project) -> None:
     """is_late: late from 15 minutes on, and missing where a flight never arrived"""
-    expect(late("delays(14, 15, -20, None)"), "is_late for delays of 14, 15, -20 and missing").equals(
+    expect(late(shipped, "delays(14, 15, -20, None)"), "is_late for delays of 14, 15, -20 and missing").equals(
         [False, True, False, None], hint="15 is late, and a comparison with a missing number gives False"
     )
 
@@ -73,9 +80,9 @@ def tells_the_late():
 @question.check(
     points=1, needs=can_be_imported, hidden=True, hint="try it with a Sunday, five past midnight, and December"
 )
-def is_right_at_the_edges():
+def is_right_at_the_edges(shipped: Project) -> None:
     """add_calendar is right at the edges of the day, the week and the year"""
-    made = calendar("2013-12-01 00:05", "2013-03-31 23:59", "2013-01-07 00:00")
+    made = calendar(shipped, "2013-12-01 00:05", "2013-03-31 23:59", "2013-01-07 00:00")
     expect(made["day_of_week"]).equals([6, 6, 0])
     expect(made["minute_of_day"]).equals([5, 1439, 0])
     expect(made["month"]).equals([12, 3, 1])
@@ -84,7 +91,7 @@ def is_right_at_the_edges():
 @question.check(
     points=1, needs=can_be_imported, hidden=True, hint="compare the table before and after the call; copy() or assign()"
 )
-def leaves_its_input():
+def leaves_its_input(shipped: Project) -> None:
     """add_calendar leaves its input, the other columns and the rows as they were"""
     code = """
 given = plan("2013-07-02 09:00", "2013-07-01 08:00", "2013-07-01 08:00")
@@ -97,10 +104,10 @@ answer = [given.equals(before), list(made.index) == list(before.index), kept, li
 
 
 @question.check(points=1, needs=can_be_imported, hidden=True, hint="does is_late use its second argument?")
-def takes_another_threshold():
+def takes_another_threshold(shipped: Project) -> None:
     """is_late takes another number of minutes"""
-    expect(late("delays(29, 30, 200, None), minutes=30")).equals([False, True, True, None])
-    expect(late("delays(-1, 0, None), 0")).equals([False, True, None])
+    expect(late(shipped, "delays(29, 30, 200, None), minutes=30")).equals([False, True, True, None])
+    expect(late(shipped, "delays(-1, 0, None), 0")).equals([False, True, None])
 
 
 ### END HIDDEN TESTS

@@ -1,12 +1,11 @@
-"""Tests of data."""
+"""Do the tests of the data pass on good months, and catch tables that are broken?"""
+
+import pandas as pd
 
 from course import flights
 from course.checks import Mutation, Question, tests, variant
+from course.checks.python.suites import Text
 
-recorded = flights.history("2013-11-02", since="2013-02-01")
-recorded = recorded[recorded["planned_departure"].dt.month.isin([2, 4, 10])]
-months = {f"{number:02d}": table for number, table in recorded.groupby(recorded["planned_departure"].dt.month)}
-months = {number: table.reset_index(drop=True) for number, table in months.items()}
 april = """import pandas as pd
 import pytest
 
@@ -17,6 +16,15 @@ def flights(tables):
     return flights
 """
 question = Question("Tests of data", points=4)
+
+
+def months() -> dict[str, pd.DataFrame]:
+    """The flights of February, April and October, by the number of the month."""
+    recorded = flights.history("2013-11-02", since="2013-02-01")
+    month = recorded["planned_departure"].dt.month
+    return {f"{number:02d}": recorded[month == number].reset_index(drop=True) for number in (2, 4, 10)}
+
+
 study = Mutation(
     question,
     tests("test_data.py"),
@@ -27,7 +35,8 @@ study = Mutation(
 study.accepts("the flights of October", {"conftest.py": variant(april, ('"04"', '"10"'))})
 
 
-def corrupted(line):
+def corrupted(line: str) -> dict[str, Text]:
+    """The flights of April after a line of code has changed them."""
     return {"conftest.py": variant(april, ("    return flights", f"    {line}\n    return flights"))}
 
 

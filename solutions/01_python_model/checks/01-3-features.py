@@ -1,6 +1,7 @@
-"""Tests of the weather and the leak."""
+"""Do the tests of the weather features pass on correct code, and catch code that leaks the future or loses flights?"""
 
 from course.checks import Mutation, Question, original, tests, variant
+from course.checks.python.suites import Text
 
 reference = original("given/features.py", digest="a02669e11b46463a")
 other = original("given/other_features.py", digest="f9b7bd23a86aadba")
@@ -12,7 +13,8 @@ study = Mutation(
 )
 
 
-def broken(*changes):
+def broken(*changes: tuple[str, str]) -> dict[str, Text]:
+    """The given features.py with some passages replaced."""
     return {"features.py": variant(reference, *changes)}
 
 
@@ -40,7 +42,7 @@ study.catches(
     hint="which columns may a model see, and no others?",
 )
 ### BEGIN HIDDEN TESTS
-found = """found = pd.merge_asof(asked.sort_values("moment"), seen.sort_values("moment"), on="moment", by="origin")
+merging = """found = pd.merge_asof(asked.sort_values("moment"), seen.sort_values("moment"), on="moment", by="origin")
     found = found.sort_values("row")
     """
 by_hand = """rows = []
@@ -49,7 +51,7 @@ by_hand = """rows = []
         rows.append(known[WEATHER].iloc[-1].tolist() if len(known) else [float("nan")] * len(WEATHER))
     found = pd.DataFrame(rows, columns=WEATHER, index=flights.index, dtype=float)
     """
-study.accepts("a third correct version", broken((found, by_hand)))
+study.accepts("a third correct version", broken((merging, by_hand)))
 study.accepts(
     "a fourth correct version",
     {
@@ -72,7 +74,7 @@ doubling = """seen = seen.assign(observed=seen["moment"])
     """
 study.catches(
     "a flight that comes out twice is caught",
-    broken((found, doubling)),
+    broken((merging, doubling)),
     points=1,
     hidden=True,
     hint="stations sometimes report twice",

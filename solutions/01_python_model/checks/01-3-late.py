@@ -1,4 +1,4 @@
-"""Tests of what is late."""
+"""Do the tests of `is_late` pass on correct code, and catch code that is broken?"""
 
 from course.checks import Mutation, Question, original, tests, variant
 

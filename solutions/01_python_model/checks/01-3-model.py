@@ -1,17 +1,13 @@
-"""Tests of a model."""
+"""Do the tests of a model pass on good models, and catch models that are of no use?"""
+
+import pandas as pd
 
 from course import flights
 from course.checks import Mutation, Question, original, tests, variant
+from course.checks.python.suites import Text
 
 features = original("given/features.py", digest="a02669e11b46463a")
 logistic = original("given/models.py", digest="0440e158a6554b76")
-recorded = flights.history("2013-11-02", since="2013-03-01").dropna(subset=["late"])
-month = recorded["planned_departure"].dt.month
-tables = {
-    "training": recorded[month <= 7].sample(4000, random_state=1),
-    "examples": recorded[month == 10].sample(2000, random_state=1),
-    "weather": flights.weather("2013-11-02", since="2013-02-27"),
-}
 conftest = """import pytest
 from features import make_features
 from models import fit
@@ -33,7 +29,19 @@ def examples(tables):
 """
 
 
-def models(text):
+def tables() -> dict[str, pd.DataFrame]:
+    """Flights to train on, flights to predict, and the weather of both."""
+    recorded = flights.history("2013-11-02", since="2013-03-01").dropna(subset=["late"])
+    month = recorded["planned_departure"].dt.month
+    return {
+        "training": recorded[month <= 7].sample(4000, random_state=1),
+        "examples": recorded[month == 10].sample(2000, random_state=1),
+        "weather": flights.weather("2013-11-02", since="2013-02-27"),
+    }
+
+
+def models(text: Text) -> dict[str, Text]:
+    """The files of a version whose models.py has this text."""
     return {"features.py": features, "conftest.py": conftest, "models.py": text}
 
 
@@ -57,7 +65,7 @@ encoder = 'OneHotEncoder(handle_unknown="ignore")'
 study.accepts("a gradient boosting", models(variant(logistic, imports, (learn, boosting), (encoder, dense))))
 
 
-def wrapped(body):
+def wrapped(body: str) -> dict[str, Text]:
     """A model whose answers are changed on their way out."""
     wrapper = f"""class Wrapped:
     def __init__(self, model):

@@ -1,18 +1,28 @@
-"""Features that ship."""
+"""Does the shipped function keep every flight, and see the time of day and nothing of the other flights?"""
 
 import numpy as np
 import pandas as pd
 
 from course import flights
-from course.checks import Question, expect, fail, module
+from course.checks import Module, Question, expect, fail, fixture, module
 
 question = Question("Features that ship", points=4)
-features = module("features.py")
-plan = flights.planned("2013-07-04").sample(200, random_state=1)
+
+
+@fixture
+def features() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("features.py")
+
+
+@fixture
+def plan() -> pd.DataFrame:
+    """Some flights as they are planned."""
+    return flights.planned("2013-07-04").sample(200, random_state=1)
 
 
 @question.check(points=1)
-def every_flight_keeps_its_row():
+def every_flight_keeps_its_row(features: Module, plan: pd.DataFrame) -> None:
     """every flight keeps its row and its index"""
     table = features.schedule_features(plan)
     expect(table, "what schedule_features returns").is_instance(pd.DataFrame)
@@ -22,7 +32,7 @@ def every_flight_keeps_its_row():
 
 
 @question.check(points=1, needs=every_flight_keeps_its_row)
-def time_of_day_makes_a_difference():
+def time_of_day_makes_a_difference(features: Module, plan: pd.DataFrame) -> None:
     """a flight in the morning looks different from the same flight in the evening"""
     same = plan.iloc[[0, 0, 0]].reset_index(drop=True)
     for column, times in {
@@ -42,7 +52,7 @@ def time_of_day_makes_a_difference():
 ### BEGIN HIDDEN TESTS
 
 
-def told(row: pd.Series) -> list:
+def as_text(row: pd.Series) -> list[str]:
     return [f"{value:.6g}" if isinstance(value, (int, float, np.number)) else str(value) for value in row]
 
 
@@ -52,13 +62,13 @@ def told(row: pd.Series) -> list:
     needs=every_flight_keeps_its_row,
     hint="ask for the features of one row, and of a hundred with that row among them: are they the same?",
 )
-def a_flight_stands_alone():
+def a_flight_stands_alone(features: Module, plan: pd.DataFrame) -> None:
     """a flight's features depend on that flight alone"""
     whole = features.schedule_features(plan)
     for position in (0, 57, 199):
         alone = features.schedule_features(plan.iloc[[position]])
         expect(list(map(str, alone.columns))).equals(list(map(str, whole.columns)))
-        expect(told(alone.iloc[0])).equals(told(whole.iloc[position]))
+        expect(as_text(alone.iloc[0])).equals(as_text(whole.iloc[position]))
 
 
 @question.check(
@@ -67,7 +77,7 @@ def a_flight_stands_alone():
     needs=every_flight_keeps_its_row,
     hint='assigning to planned["…"] changes the caller\'s table; planned.assign(…) makes a new one',
 )
-def flights_are_left_as_they_were():
+def flights_are_left_as_they_were(features: Module, plan: pd.DataFrame) -> None:
     """the flights that came in are left as they were"""
     _, (after,) = features.schedule_features.and_arguments(plan)
     expect(after).equals(plan)

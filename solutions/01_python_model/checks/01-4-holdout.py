@@ -1,41 +1,56 @@
-"""The exam."""
+"""Does the model rank flights that nobody has seen, with probabilities that mean something and warnings that pay?"""
+
+import pandas as pd
 
 from course import flights
-from course.checks import Question, expect, fail, model
+from course.checks import Model, Question, expect, fail, fixture, model
 from course.checks.model import probability_metrics as measure
+from course.checks.model.labelled import Labelled, labelled, late_rate
 
 question = Question("The exam", points=5)
-shipped = model("model")
-november = flights.planned("2013-11-01", flights.TODAY)
-november_late = flights.labels(november)
-november = november[november_late.notna()]
-november_late = november_late[november.index].astype(bool)
-base_rate = float(flights.labels(flights.planned("2013-01-01", flights.TRAIN_UNTIL)).mean())
 
 
-def brier_of_constant(late) -> float:
+@fixture
+def shipped() -> Model:
+    """The shipped model, opened in a process of its own."""
+    return model("model")
+
+
+@fixture
+def november() -> Labelled:
+    """The flights of November."""
+    return labelled("2013-11-01", flights.TODAY)
+
+
+@fixture
+def base_rate() -> float:
+    """The late rate of January to September."""
+    return late_rate()
+
+
+def brier_of_constant(late: pd.Series, base_rate: float) -> float:
     """The Brier score of giving every flight the late rate of January to September."""
     return measure.brier(late, [base_rate] * len(late))
 
 
 @question.check(points=1)
-def november_is_ranked():
+def november_is_ranked(shipped: Model, november: Labelled) -> None:
     """late flights of November are ranked above punctual ones, more often than not"""
-    auc = measure.roc_auc(november_late, shipped.predict_proba(november))
+    auc = measure.roc_auc(november.late, shipped.predict_proba(november.planned))
     expect(auc, "the ROC AUC in November").is_at_least(
         0.60, hint="0.5 is a coin; the time of day alone gives 0.61. Is it the probability of late, not of punctual?"
     )
 
 
 @question.check(points=1, needs=november_is_ranked)
-def november_probabilities_mean_something():
+def november_probabilities_mean_something(shipped: Model, november: Labelled, base_rate: float) -> None:
     """the probabilities for November are better than a constant, and not far off"""
-    p = shipped.predict_proba(november)
-    expect(measure.brier(november_late, p), "the Brier score in November").is_at_most(
-        brier_of_constant(november_late),
+    p = shipped.predict_proba(november.planned)
+    expect(measure.brier(november.late, p), "the Brier score in November").is_at_most(
+        brier_of_constant(november.late, base_rate),
         hint="a constant does better: are the probabilities too bold, or too high? Balanced classes make them so",
     )
-    expect(measure.calibration_error(november_late, p), "the mean gap between predicted and observed rates").is_at_most(
+    expect(measure.calibration_error(november.late, p), "the mean gap between predicted and observed rates").is_at_most(
         0.10, hint="look at the reliability curve; the season alone explains 0.07"
     )
 
@@ -48,7 +63,7 @@ def november_probabilities_mean_something():
     hidden=True,
     hint="what did it learn that holds only for the months of training? And was it compared on a split by time?",
 )
-def december_is_ranked():
+def december_is_ranked(shipped: Model) -> None:
     """late flights of December are ranked above punctual ones, more often than not"""
     december, late = flights.holdout()
     expect(measure.roc_auc(late, shipped.predict_proba(december))).is_between(0.585, 0.9)
@@ -59,16 +74,16 @@ def december_is_ranked():
     hidden=True,
     hint="look at the reliability curve: a model may rank well and still say numbers that mean nothing",
 )
-def december_probabilities_mean_something():
+def december_probabilities_mean_something(shipped: Model, base_rate: float) -> None:
     """the probabilities for December are better than a constant"""
     december, late = flights.holdout()
-    expect(measure.brier(late, shipped.predict_proba(december))).is_at_most(0.997 * brier_of_constant(late))
+    expect(measure.brier(late, shipped.predict_proba(december))).is_at_most(0.997 * brier_of_constant(late, base_rate))
 
 
 @question.check(
     points=1, hidden=True, hint="where does your threshold come from: from the costs, or from two good months?"
 )
-def december_warnings_pay():
+def december_warnings_pay(shipped: Model) -> None:
     """warnings at your threshold cost less in December than never or always warning"""
     december, late = flights.holdout()
     p = shipped.predict_proba(december)

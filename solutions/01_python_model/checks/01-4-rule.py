@@ -1,30 +1,36 @@
-"""A rule, before the models."""
+"""Is there a rule for choosing the model before there are scores, and do its functions follow it?"""
 
 import numpy as np
 
-from course.checks import Question, document, expect, fail, module
+from course.checks import Module, Question, document, expect, fail, fixture, module
 
 question = Question("A rule, before the models", points=6)
-evaluation = module("evaluation.py")
 order = ["logistic_regression", "gradient_boosting"]
 was_late = np.array([True, True, False, False])
 probability = np.array([0.9, 0.1, 0.8, 0.2])
 
 
-def table_of(metric: str, *values: float) -> dict:
+@fixture
+def evaluation() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("evaluation.py")
+
+
+def table_of(metric: str, *values: float) -> dict[str, dict[str, float]]:
     """A table in which the other metrics say nothing."""
     others = {"roc_auc": 0.6, "log_loss": 0.5, "brier": 0.15, "cost": 6.0}
     return {name: {**others, metric: value} for name, value in zip(["constant", *order], values, strict=True)}
 
 
-def winner(metric: str, tolerance: float, *values: float) -> str:
-    return evaluation.choose(
+def winner(evaluation: Module, metric: str, tolerance: float, *values: float) -> str:
+    name: str = evaluation.choose(
         table_of(metric, *values), {"metric": metric, "tolerance": tolerance, "simplest_first": order}
     )
+    return name
 
 
 @question.check(points=1)
-def rule_says_how():
+def rule_says_how() -> None:
     """rule.yaml names one of the four metrics, and a tolerance"""
     rule = document("rule.yaml")
     if not isinstance(rule, dict):
@@ -48,7 +54,7 @@ def rule_says_how():
 
 
 @question.check(points=1)
-def either_error_has_its_cost():
+def either_error_has_its_cost(evaluation: Module) -> None:
     """a missed warning and a false one cost what they cost, per flight"""
     cost = evaluation.expected_cost(was_late, probability, 0.5, 30, 15)
     expect(cost, "the cost of one missed and one false warning in four flights").is_close(
@@ -59,14 +65,14 @@ def either_error_has_its_cost():
 
 
 @question.check(points=1)
-def best_wins_when_far_ahead():
+def best_wins_when_far_ahead(evaluation: Module) -> None:
     """the best model wins when it is better by more than the tolerance"""
-    expect(winner("roc_auc", 0.01, 0.50, 0.61, 0.69), "the winner by roc_auc of 0.50, 0.61 and 0.69").equals(
-        "gradient_boosting"
-    )
-    expect(winner("roc_auc", 0.01, 0.50, 0.69, 0.61), "the winner by roc_auc of 0.50, 0.69 and 0.61").equals(
-        "logistic_regression"
-    )
+    expect(
+        winner(evaluation, "roc_auc", 0.01, 0.50, 0.61, 0.69), "the winner by roc_auc of 0.50, 0.61 and 0.69"
+    ).equals("gradient_boosting")
+    expect(
+        winner(evaluation, "roc_auc", 0.01, 0.50, 0.69, 0.61), "the winner by roc_auc of 0.50, 0.69 and 0.61"
+    ).equals("logistic_regression")
 
 
 ### BEGIN HIDDEN TESTS
@@ -78,7 +84,7 @@ def best_wins_when_far_ahead():
     needs=either_error_has_its_cost,
     hint="read again what the exercise says of a flight at the threshold",
 )
-def at_the_threshold_is_warned():
+def at_the_threshold_is_warned(evaluation: Module) -> None:
     """a flight exactly at the threshold is warned about"""
     expect(evaluation.expected_cost(was_late, probability, 0.8, 30, 15)).is_close(11.25, abs=1e-9)
     expect(evaluation.expected_cost(was_late, probability, 0.9, 30, 15)).is_close(7.5, abs=1e-9)
@@ -91,13 +97,13 @@ def at_the_threshold_is_warned():
     needs=best_wins_when_far_ahead,
     hint="go through simplest_first, stop at the first that is near enough to the best; the constant does not compete",
 )
-def simplest_within_tolerance_wins():
+def simplest_within_tolerance_wins(evaluation: Module) -> None:
     """of the competing models within the tolerance, the simplest wins"""
-    expect(winner("brier", 0.01, 0.10, 0.145, 0.14)).equals("logistic_regression")
-    expect(winner("roc_auc", 0.02, 0.50, 0.68, 0.69)).equals("logistic_regression")
-    expect(winner("roc_auc", 0.05, 0.50, 0.60, 0.66)).equals("gradient_boosting")
-    expect(winner("roc_auc", 0.0, 0.50, 0.69, 0.69)).equals("logistic_regression")
-    expect(winner("roc_auc", 0.02, 0.50, 0.70, 0.60)).equals("logistic_regression")
+    expect(winner(evaluation, "brier", 0.01, 0.10, 0.145, 0.14)).equals("logistic_regression")
+    expect(winner(evaluation, "roc_auc", 0.02, 0.50, 0.68, 0.69)).equals("logistic_regression")
+    expect(winner(evaluation, "roc_auc", 0.05, 0.50, 0.60, 0.66)).equals("gradient_boosting")
+    expect(winner(evaluation, "roc_auc", 0.0, 0.50, 0.69, 0.69)).equals("logistic_regression")
+    expect(winner(evaluation, "roc_auc", 0.02, 0.50, 0.70, 0.60)).equals("logistic_regression")
 
 
 @question.check(
@@ -106,12 +112,12 @@ def simplest_within_tolerance_wins():
     needs=best_wins_when_far_ahead,
     hint="for which metrics is a higher value better, and for which a lower one?",
 )
-def lower_losses_win():
+def lower_losses_win(evaluation: Module) -> None:
     """a lower log loss, Brier score or cost is better"""
-    expect(winner("log_loss", 0.001, 0.49, 0.47, 0.45)).equals("gradient_boosting")
-    expect(winner("brier", 0.001, 0.15, 0.12, 0.14)).equals("logistic_regression")
-    expect(winner("cost", 0.05, 7.0, 6.03, 6.0)).equals("logistic_regression")
-    expect(winner("cost", 0.05, 7.0, 6.3, 6.0)).equals("gradient_boosting")
+    expect(winner(evaluation, "log_loss", 0.001, 0.49, 0.47, 0.45)).equals("gradient_boosting")
+    expect(winner(evaluation, "brier", 0.001, 0.15, 0.12, 0.14)).equals("logistic_regression")
+    expect(winner(evaluation, "cost", 0.05, 7.0, 6.03, 6.0)).equals("logistic_regression")
+    expect(winner(evaluation, "cost", 0.05, 7.0, 6.3, 6.0)).equals("gradient_boosting")
 
 
 ### END HIDDEN TESTS

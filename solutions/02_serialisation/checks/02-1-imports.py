@@ -1,4 +1,4 @@
-"""What does it ask for?."""
+"""Does the function name everything that a pickle would import, without opening it?"""
 
 import collections
 import io
@@ -10,14 +10,19 @@ from fractions import Fraction
 import joblib
 import numpy as np
 
-from course.checks import Question, expect, fail, module
+from course.checks import Module, Question, expect, fail, fixture, module
 from course.checks.model import pickles
 
 question = Question("What does it ask for?", points=16)
-inspection = module("inspection.py")
 
 
-def asked(data: bytes, what: str) -> list:
+@fixture
+def inspection() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("inspection.py")
+
+
+def asked(inspection: Module, data: bytes, what: str) -> list[str]:
     """What imports() says of a pickle that it can read; a list of texts, each once."""
     reply = inspection.imports.reply(data)
     if reply.error is not None:
@@ -29,7 +34,7 @@ def asked(data: bytes, what: str) -> list:
     return sorted(reply.value)
 
 
-def must_raise(data: bytes, what: str) -> None:
+def must_raise(inspection: Module, data: bytes, what: str) -> None:
     """imports() must not pretend to have read this."""
     reply = inspection.imports.reply(data)
     if reply.error is None:
@@ -38,53 +43,53 @@ def must_raise(data: bytes, what: str) -> None:
         fail(f"{what}: imports() raises another error", expected="ValueError", actual=f"{reply.error}: {reply.message}")
 
 
-def names_of(protocol: int) -> None:
+def names_of(inspection: Module, protocol: int) -> None:
     """What is pickled in a protocol is named; and a call, which does not run."""
     data = pickle.dumps([Fraction, math.sqrt, collections.OrderedDict, Fraction], protocol=protocol)
     wanted = ["collections.OrderedDict", "fractions.Fraction", "math.sqrt"]
-    if (found := asked(data, f"a pickle of protocol {protocol}")) != wanted:
+    if (named := asked(inspection, data, f"a pickle of protocol {protocol}")) != wanted:
         fail(
             f"imports() names something else for a pickle of protocol {protocol}",
             expected=", ".join(wanted),
-            actual=found,
+            actual=named,
         )
     title = f"os.system, protocol {protocol}"
-    data, wanted = pickles.protocols("ran-a")[title]
-    if (found := asked(data, title)) != [wanted]:
-        fail(f"imports() names something else for a call of {title}", expected=wanted, actual=found)
+    data, call = pickles.protocols("ran-a")[title]
+    if (named := asked(inspection, data, title)) != [call]:
+        fail(f"imports() names something else for a call of {title}", expected=call, actual=named)
     if pickles.ran(inspection, "ran-a"):
         fail(f"{title}: the pickle was opened, and what it holds ran", hint="walk through steps(data); open nothing")
 
 
 @question.check(points=3)
-def names_what_is_imported():
+def names_what_is_imported(inspection: Module) -> None:
     """it names what today's pickles import (protocols 4 and 5), and runs nothing"""
-    names_of(4)
-    names_of(5)
+    names_of(inspection, 4)
+    names_of(inspection, 5)
 
 
 @question.check(points=2)
-def names_what_older_ones_import():
+def names_what_older_ones_import(inspection: Module) -> None:
     """it names what older pickles import (protocols 0 to 3), and runs nothing"""
     for protocol in range(4):
-        names_of(protocol)
+        names_of(inspection, protocol)
 
 
 @question.check(points=1, needs=names_what_is_imported)
-def data_asks_for_nothing():
+def data_asks_for_nothing(inspection: Module) -> None:
     """plain data ask for nothing"""
     for protocol in range(6):
         data = pickle.dumps({"os": "system", "n": [1, 2.5, None], "t": ("builtins", "eval")}, protocol=protocol)
-        expect(asked(data, "plain data"), "what plain data ask for").equals([])
+        expect(asked(inspection, data, "plain data"), "what plain data ask for").equals([])
 
 
 @question.check(points=2, needs=names_what_is_imported)
-def damage_is_not_called_harmless():
+def damage_is_not_called_harmless(inspection: Module) -> None:
     """what is empty or cut off raises a ValueError"""
     whole = pickle.dumps([Fraction(1, 3), "JFK"])
-    must_raise(b"", "nothing at all")
+    must_raise(inspection, b"", "nothing at all")
     for length in (1, 12, len(whole) // 2, len(whole) - 1):
-        must_raise(whole[:length], f"a pickle cut off after {length} of {len(whole)} bytes")
+        must_raise(inspection, whole[:length], f"a pickle cut off after {length} of {len(whole)} bytes")
 
 
 ### BEGIN HIDDEN TESTS
@@ -96,14 +101,14 @@ def damage_is_not_called_harmless():
     needs=names_what_is_imported,
     hint="a name may be written once and later come from the memo: look at step.stack, not at the texts read last",
 )
-def names_come_from_the_memo_too():
+def names_come_from_the_memo_too(inspection: Module) -> None:
     """names that are written once and used again are found"""
     data = pickle.dumps([collections.OrderedDict, collections.Counter, json.dumps, "fractions", collections.deque])
     wanted = ["collections.Counter", "collections.OrderedDict", "collections.deque", "json.dumps"]
-    expect(asked(data, "several names of one module")).equals(wanted)
+    expect(asked(inspection, data, "several names of one module")).equals(wanted)
     for title in ("names from the memo", "names from the memo, by long numbers"):
-        data, wanted = pickles.disguised("ran-b")[title]
-        expect(wanted in asked(data, title)).equals(True)
+        data, name = pickles.disguised("ran-b")[title]
+        expect(name in asked(inspection, data, title)).equals(True)
 
 
 @question.check(
@@ -112,10 +117,10 @@ def names_come_from_the_memo_too():
     needs=names_what_is_imported,
     hint="INST imports, too; and what lies on the stack is not always what was written last",
 )
-def disguises_are_seen_through():
+def disguises_are_seen_through(inspection: Module) -> None:
     """names that somebody tried to hide are found"""
     for title, (data, wanted) in pickles.disguised("ran-c").items():
-        expect(wanted in asked(data, title), title).equals(True)
+        expect(wanted in asked(inspection, data, title), title).equals(True)
         expect(pickles.ran(inspection, "ran-c")).equals(False)
 
 
@@ -125,14 +130,16 @@ def disguises_are_seen_through():
     needs=names_what_is_imported,
     hint="a reader of pickles stops at STOP; what stands behind it was not looked at",
 )
-def what_follows_the_end_is_not_overlooked():
+def what_follows_the_end_is_not_overlooked(inspection: Module) -> None:
     """a file that goes on after its end, is compressed, or is no pickle raises a ValueError"""
     whole = pickle.dumps([1, 2])
-    must_raise(whole + pickles.protocols("ran-d")["os.system, protocol 4"][0], "a second pickle behind the first")
+    must_raise(
+        inspection, whole + pickles.protocols("ran-d")["os.system, protocol 4"][0], "a second pickle behind the first"
+    )
     for how in (0, 3, ("gzip", 3)):
         file = io.BytesIO()
         joblib.dump({"codes": np.array(["AA", "UA"], dtype=object), "weights": np.arange(40.0)}, file, compress=how)
-        must_raise(file.getvalue(), f"a file of joblib, compress={how}")
+        must_raise(inspection, file.getvalue(), f"a file of joblib, compress={how}")
     for noise in (
         b"hello, this is no pickle at all",
         b"PK\x03\x04" + bytes(40),
@@ -140,18 +147,20 @@ def what_follows_the_end_is_not_overlooked():
         b"\x80\x04h\x07.",
         b"\x80\x040.",
     ):
-        must_raise(noise, "what is no pickle")
+        must_raise(inspection, noise, "what is no pickle")
 
 
 @question.check(
     points=1, hidden=True, needs=names_what_is_imported, hint="is what you took from the stack a text? None is not"
 )
-def unknown_names_are_not_guessed():
+def unknown_names_are_not_guessed(inspection: Module) -> None:
     """a name that is only put together while the pickle is opened raises a ValueError"""
     joined = pickles.call(pickles.name("fractions", "Fraction"), pickles.text("1/3"))
-    must_raise(pickles.whole(joined + pickles.text("system") + b"\x93"), "a module that is the result of a call")
-    must_raise(pickles.whole(pickles.text("os") + b"N\x93"), "None as a name")
-    must_raise(pickles.whole(pickles.text("os") + b"\x93"), "a STACK_GLOBAL with one text")
+    must_raise(
+        inspection, pickles.whole(joined + pickles.text("system") + b"\x93"), "a module that is the result of a call"
+    )
+    must_raise(inspection, pickles.whole(pickles.text("os") + b"N\x93"), "None as a name")
+    must_raise(inspection, pickles.whole(pickles.text("os") + b"\x93"), "a STACK_GLOBAL with one text")
 
 
 ### END HIDDEN TESTS

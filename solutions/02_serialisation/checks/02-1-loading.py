@@ -1,31 +1,43 @@
-"""A loader that refuses."""
+"""Does the loader open an honest artifact, and refuse every one that was changed or is hostile?"""
 
 import io
 import json
+from typing import Any
 
 import joblib
+import pandas as pd
 
 from course import flights
-from course.checks import Question, expect, fail
+from course.checks import Question, expect, fail, fixture
 from course.checks import model as shipped_model
 from course.checks.model import pickles
 
 question = Question("A loader that refuses", points=18)
-loading = pickles.Loading("loading.py", "predict")
-plan = flights.planned("2013-11-07").head(40)
 
 
-def yours() -> dict:
+@fixture
+def loading() -> pickles.Loading:
+    """The shipped loader, and a folder for what it loads."""
+    return pickles.Loading("loading.py", "predict")
+
+
+@fixture
+def plan() -> pd.DataFrame:
+    """Some flights as they are planned."""
+    return flights.planned("2013-11-07").head(40)
+
+
+def yours() -> dict[str, bytes]:
     """The files of pickled/, without the checksums, which are made anew for each folder."""
     return pickles.folder_of("pickled", ("model.joblib", "features.py", "versions.json"))
 
 
-def with_model(data: bytes) -> dict:
+def with_model(data: bytes) -> dict[str, bytes]:
     """Your folder with another model in it."""
     return {**yours(), "model.joblib": data}
 
 
-def loads(content: dict, what: str) -> object:
+def loads(loading: pickles.Loading, plan: pd.DataFrame, content: dict[str, bytes], what: str) -> Any:
     """What the loader predicts by a folder that it must not refuse."""
     attempt = loading.attempt(content, plan)
     if attempt.refused:
@@ -36,14 +48,14 @@ def loads(content: dict, what: str) -> object:
 
 
 @question.check(points=3)
-def loads_what_you_shipped():
+def loads_what_you_shipped(loading: pickles.Loading, plan: pd.DataFrame) -> None:
     """what you shipped is loaded, and predicts what it should"""
     wanted = shipped_model("pickled", modules="pickled").predict_proba(plan)
-    expect(loads(yours(), "your own folder"), "the list of probabilities").is_close(wanted, abs=1e-9)
+    expect(loads(loading, plan, yours(), "your own folder"), "the list of probabilities").is_close(wanted, abs=1e-9)
 
 
 @question.check(points=2, needs=loads_what_you_shipped)
-def a_changed_byte_is_refused():
+def a_changed_byte_is_refused(loading: pickles.Loading, plan: pd.DataFrame) -> None:
     """a model in which one byte has changed is refused"""
     content = yours()
     data = bytearray(content["model.joblib"])
@@ -53,7 +65,7 @@ def a_changed_byte_is_refused():
 
 
 @question.check(points=2, needs=loads_what_you_shipped)
-def another_version_is_refused():
+def another_version_is_refused(loading: pickles.Loading, plan: pd.DataFrame) -> None:
     """a model of another scikit-learn is refused, and the message names both"""
     attempt = loading.attempt(pickles.with_versions(yours(), scikit_learn="1.2.2"), plan)
     attempt.must_be_refused("versions.json records scikit-learn 1.2.2")
@@ -62,7 +74,7 @@ def another_version_is_refused():
 
 
 @question.check(points=2, needs=loads_what_you_shipped)
-def a_trojan_is_refused():
+def a_trojan_is_refused(loading: pickles.Loading, plan: pd.DataFrame) -> None:
     """a model with os.system inside and right checksums is refused, and does not run"""
     marker = loading.marker()
     payload = pickles.call(pickles.name("os", "system"), pickles.text(pickles.command(marker)))
@@ -81,7 +93,7 @@ def a_trojan_is_refused():
     needs=loads_what_you_shipped,
     hint="only whole names on the list are safe; packages have helpers that run text, and modules inside modules",
 )
-def no_hostile_pickle_runs():
+def no_hostile_pickle_runs(loading: pickles.Loading, plan: pd.DataFrame) -> None:
     """hostile pickles of every form are refused, and none runs"""
     marker = loading.marker()
     for make in (pickles.protocols, pickles.disguised):
@@ -107,7 +119,7 @@ def no_hostile_pickle_runs():
     needs=loads_what_you_shipped,
     hint="what imports() raises must become Refused, too",
 )
-def damaged_pickles_are_refused():
+def damaged_pickles_are_refused(loading: pickles.Loading, plan: pd.DataFrame) -> None:
     """what is cut off, empty, compressed or no pickle is refused, with right checksums too"""
     whole = yours()["model.joblib"]
     packed = io.BytesIO()
@@ -128,7 +140,7 @@ def damaged_pickles_are_refused():
     needs=loads_what_you_shipped,
     hint="all that is in the folder is listed, all that is listed is there; before that is sure, nothing is imported",
 )
-def every_file_is_covered():
+def every_file_is_covered(loading: pickles.Loading, plan: pd.DataFrame) -> None:
     """files that were changed, added, or not listed are refused before anything runs"""
     content, marker = yours(), loading.marker()
     mark = f"\n{pickles.statement(marker)}\n".encode()
@@ -149,7 +161,7 @@ def every_file_is_covered():
     needs=loads_what_you_shipped,
     hint="compare major and minor versions of Python and of every package recorded; some may not be installed",
 )
-def versions_are_compared_by_the_rule():
+def versions_are_compared_by_the_rule(loading: pickles.Loading, plan: pd.DataFrame) -> None:
     """other versions of Python and of packages are refused, patches are not"""
     content = yours()
     noted = json.loads(content["versions.json"])
@@ -157,14 +169,15 @@ def versions_are_compared_by_the_rule():
         key.replace("-", "_"): ".".join([*str(version).split(".")[:2], "99"])
         for key, version in {**noted["packages"], "python": noted["python"]}.items()
     }
-    loads(pickles.with_versions(content, **patch), "a folder that differs in patch versions only")
-    for title, wrong in {
+    loads(loading, plan, pickles.with_versions(content, **patch), "a folder that differs in patch versions only")
+    others: dict[str, dict[str, str | None]] = {
         "Python 3.8": {"python": "3.8.1"},
         "NumPy 1.26": {"numpy": "1.26.4"},
         "a scikit-learn to come": {"scikit_learn": "10.9.1"},
         "no scikit-learn recorded": {"scikit_learn": None},
         "a package that is not installed": {"surely_not_installed": "1.0"},
-    }.items():
+    }
+    for title, wrong in others.items():
         loading.attempt(pickles.with_versions(content, **wrong), plan).must_be_refused(title)
     for title, data in {"not JSON": b"{", "a list": b"[]", "nothing in it": b"{}"}.items():
         loading.attempt({**content, "versions.json": data}, plan).must_be_refused(f"versions.json is {title}")
@@ -178,10 +191,10 @@ def versions_are_compared_by_the_rule():
     needs=loads_what_you_shipped,
     hint="load two folders whose features.py differ, in one process: `import features` gives the first for both",
 )
-def each_folder_has_its_own_features():
+def each_folder_has_its_own_features(loading: pickles.Loading, plan: pd.DataFrame) -> None:
     """each folder's model uses the features.py of that folder"""
     content = yours()
-    first = loads(content, "your own folder")
+    first = loads(loading, plan, content, "your own folder")
     other = b"""
 
 
@@ -192,9 +205,11 @@ def schedule_features(planned):
     table = _of_yours(planned)
     return table.iloc[[0] * len(table)].set_axis(table.index)
 """
-    alike = loads({**content, "features.py": content["features.py"] + other}, "a folder with another features.py")
+    alike = loads(
+        loading, plan, {**content, "features.py": content["features.py"] + other}, "a folder with another features.py"
+    )
     expect(alike).is_close([alike[0]] * len(plan), abs=1e-12)
-    expect(loads(content, "your own folder")).is_close(first, abs=1e-12)
+    expect(loads(loading, plan, content, "your own folder")).is_close(first, abs=1e-12)
 
 
 ### END HIDDEN TESTS

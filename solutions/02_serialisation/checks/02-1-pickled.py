@@ -1,43 +1,47 @@
-"""The folder that is a model."""
+"""Is the pickled model, with its versions and checksums, whole in one folder that needs nothing else?"""
 
 import importlib.metadata
 import platform
 import re
 
 from course import flights
-from course.checks import Question, expect, fail
+from course.checks import Model, Question, expect, fail, fixture
 from course.checks import model as shipped_model
 from course.checks import text as shipped_text
 from course.checks.model import pickles
 from course.checks.model import probability_metrics as measure
+from course.checks.model.labelled import Labelled, labelled
 
 question = Question("The folder that is a model", points=10)
-pickled = shipped_model("pickled", modules="pickled")  # opened in a process of its own that imports from this folder
 
 
-def of_month(first: str, after: str):
-    """Some planned flights of a month, and whether they were late."""
-    plan = flights.planned(first, after)
-    late = flights.labels(plan)
-    some = plan[late.notna()].sample(3_000, random_state=5)
-    return some, late[some.index].astype(bool)
+@fixture
+def pickled() -> Model:
+    """The shipped model, opened in a process of its own that imports from its folder."""
+    return shipped_model("pickled", modules="pickled")
+
+
+@fixture
+def november() -> Labelled:
+    """Some flights of November."""
+    return labelled("2013-11-01", "2013-12-01").sample(3_000, seed=5)
 
 
 @question.check(points=2)
-def is_one_whole_pickle():
+def is_one_whole_pickle() -> None:
     """model.joblib is one whole, plain pickle"""
     pickles.shipped("pickled/model.joblib")
 
 
 @question.check(points=2, needs=is_one_whole_pickle)
-def the_folder_is_enough():
+def the_folder_is_enough(pickled: Model, november: Labelled) -> None:
     """with this folder alone, a new process opens the model and ranks November's flights"""
-    plan, late = of_month("2013-11-01", "2013-12-01")
-    expect(measure.roc_auc(late, pickled.predict_proba(plan)), "the ROC AUC in November").is_at_least(0.57)
+    auc = measure.roc_auc(november.late, pickled.predict_proba(november.planned))
+    expect(auc, "the ROC AUC in November").is_at_least(0.57)
 
 
 @question.check(points=1)
-def versions_are_those_of_here():
+def versions_are_those_of_here(pickled: Model) -> None:
     """versions.json says what is installed"""
     recorded = pickled.json("versions.json")
     if not isinstance(recorded, dict) or not isinstance(recorded.get("packages"), dict):
@@ -48,13 +52,13 @@ def versions_are_those_of_here():
 
 
 @question.check(points=1)
-def checksums_cover_all_files():
+def checksums_cover_all_files() -> None:
     """SHA256SUMS has the right checksum of each other file"""
     listed = {}
     for line in shipped_text("pickled/SHA256SUMS").splitlines():
-        if (found := re.fullmatch(r"([0-9a-fA-F]{64}) [ *](?:\./)?(.+)", line)) is None:
+        if (match := re.fullmatch(r"([0-9a-fA-F]{64}) [ *](?:\./)?(.+)", line)) is None:
             fail("a line of SHA256SUMS has another form", expected="64 digits, two spaces, a name", actual=line)
-        listed[found[2]] = found[1].lower()
+        listed[match[2]] = match[1].lower()
     true = {}
     for line in pickles.checksums(pickles.folder_of("pickled", ("model.joblib", "features.py"))).decode().splitlines():
         true[line[66:]] = line[:64]
@@ -79,7 +83,7 @@ def checksums_cover_all_files():
     needs=the_folder_is_enough,
     hint="is it the model that this lab started from, fitted and whole?",
 )
-def december_is_ranked():
+def december_is_ranked(pickled: Model) -> None:
     """it ranks the flights of December"""
     plan, late = flights.holdout()
     some = plan.sample(5_000, random_state=6)
@@ -92,10 +96,9 @@ def december_is_ranked():
     needs=the_folder_is_enough,
     hint="ask your model about one flight, and about a hundred with that flight among them",
 )
-def one_flight_alone_gets_the_same():
+def one_flight_alone_gets_the_same(pickled: Model, november: Labelled) -> None:
     """a flight gets the same probability alone and among others, and new airports get one, too"""
-    plan, _ = of_month("2013-11-01", "2013-12-01")
-    plan = plan.head(60).copy()
+    plan = november.planned.head(60).copy()
     plan.loc[plan.index[:5], "dest"] = "XYZ"
     whole = pickled.predict_proba(plan)
     for position in (0, 20, 59):

@@ -1,22 +1,41 @@
-"""The artifact."""
+"""Does the artifact hold one model in three formats that agree, with a schema, metrics and a card that are true?"""
 
 import re
+from importlib.metadata import version
+from platform import python_version
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from course import flights
-from course.checks import Question, expect, fail
+from course.checks import Question, expect, fail, fixture
 from course.checks.model import probability_metrics as measure
-from course.checks.model.artifacts import MODELS, artifact_folder, flights_as_json
+from course.checks.model.artifacts import MODELS, Artifact, artifact_folder, flights_as_json
+from course.checks.model.labelled import labelled
 
 question = Question("The artifact", points=16)
-shipped = artifact_folder("artifact")
-autumn = flights.planned(flights.TRAIN_UNTIL, flights.TODAY)
-autumn_late = flights.labels(autumn)
-november = autumn[autumn["planned_departure"] >= "2013-11-01"]
 
 
-def agree(table) -> None:
+@fixture
+def shipped() -> Artifact:
+    """The shipped artifact."""
+    return artifact_folder("artifact")
+
+
+@fixture
+def autumn() -> pd.DataFrame:
+    """The planned flights of October and November."""
+    return flights.planned(flights.TRAIN_UNTIL, flights.TODAY)
+
+
+@fixture
+def november(autumn: pd.DataFrame) -> pd.DataFrame:
+    """Those of November."""
+    return autumn[autumn["planned_departure"] >= "2013-11-01"]
+
+
+def agree(shipped: Artifact, table: pd.DataFrame) -> None:
     """Fail unless the three models give the same probabilities, within 0.00001."""
     by = {name: shipped.predict(name, table) for name in MODELS}
     for name in MODELS[1:]:
@@ -32,32 +51,32 @@ def agree(table) -> None:
 
 
 @question.check(points=1)
-def folder_is_complete():
+def folder_is_complete(shipped: Artifact) -> None:
     """the folder holds all nine files"""
     shipped.complete()
 
 
 @question.check(points=1, needs=folder_is_complete)
-def checksums_agree():
+def checksums_agree(shipped: Artifact) -> None:
     """SHA256SUMS covers every other file, and agrees with each"""
     shipped.check_sums()
 
 
 @question.check(points=1)
-def models_open():
+def models_open(shipped: Artifact, november: pd.DataFrame) -> None:
     """each of the three models opens in a process of its own, and gives flights a probability"""
     for name in MODELS:
         shipped.predict(name, november.head(200))
 
 
 @question.check(points=2, needs=models_open)
-def models_agree():
+def models_agree(shipped: Artifact, november: pd.DataFrame) -> None:
     """the three say the same about every flight of November, within 0.00001"""
-    agree(november)
+    agree(shipped, november)
 
 
 @question.check(points=1)
-def real_flights_are_accepted():
+def real_flights_are_accepted(shipped: Artifact, autumn: pd.DataFrame) -> None:
     """schema.json accepts real planned flights"""
     sent = flights_as_json(autumn.iloc[::600])
     for flight, problem in zip(sent, shipped.verdicts(sent), strict=True):
@@ -68,20 +87,20 @@ def real_flights_are_accepted():
 
 
 @question.check(points=1)
-def metrics_are_this_models():
+def metrics_are_this_models(shipped: Artifact) -> None:
     """metrics.json holds the threshold, and the ROC AUC that this model reaches in October and November"""
     threshold = shipped.number("metrics.json", "threshold")
     expect(threshold, "the threshold").is_between(0.01, 0.99)
     said = shipped.number("metrics.json", "validation", "roc_auc")
-    known = autumn_late.notna()
-    reached = measure.roc_auc(autumn_late[known].astype(bool), shipped.predict("model.onnx", autumn[known]))
+    arrived = labelled(flights.TRAIN_UNTIL, flights.TODAY)
+    reached = measure.roc_auc(arrived.late, shipped.predict("model.onnx", arrived.planned))
     expect(said, "the ROC AUC in metrics.json").is_close(
         reached, abs=0.005, hint="compute it with the model that ships"
     )
 
 
 @question.check(points=1)
-def card_is_complete():
+def card_is_complete(shipped: Artifact) -> None:
     """card.md has sections on the intended use, the data, the metrics and the limits"""
     shipped.check_card()
 
@@ -95,11 +114,11 @@ def card_is_complete():
     needs=models_agree,
     hint="what does each encoder do with a category that it has not met? One flight alone is worth a try, too",
 )
-def models_agree_on_what_is_new():
+def models_agree_on_what_is_new(shipped: Artifact, november: pd.DataFrame) -> None:
     """the three agree about airports and airlines that are new, and about one flight alone"""
-    agree(november.head(60).assign(dest="XYZ"))
-    agree(november.tail(60).assign(carrier="ZZ", distance=9_999))
-    agree(november.iloc[[77]])
+    agree(shipped, november.head(60).assign(dest="XYZ"))
+    agree(shipped, november.tail(60).assign(carrier="ZZ", distance=9_999))
+    agree(shipped, november.iloc[[77]])
 
 
 @question.check(
@@ -108,7 +127,7 @@ def models_agree_on_what_is_new():
     needs=models_open,
     hint="use the model that was handed over, or one that was trained on the training months alone",
 )
-def december_is_ranked():
+def december_is_ranked(shipped: Artifact) -> None:
     """the ONNX model ranks the late flights of December above punctual ones"""
     december, late = flights.holdout()
     p = shipped.predict("model.onnx", december)
@@ -116,7 +135,7 @@ def december_is_ranked():
     expect(measure.brier(late, p)).is_at_most(0.997 * measure.brier(late, [0.25] * len(late)))
 
 
-def changed(**changes) -> dict:
+def changed(november: pd.DataFrame, **changes: Any) -> dict[str, Any]:
     """A flight that is accepted, with changes; None takes a field away."""
     flight = {**flights_as_json(november.iloc[[5]])[0], **changes}
     return {name: value for name, value in flight.items() if value is not None}
@@ -128,14 +147,22 @@ def changed(**changes) -> dict:
     needs=real_flights_are_accepted,
     hint="try a flight without one of the fields, one with an extra field, and a value of another type in each field",
 )
-def other_shapes_are_refused():
+def other_shapes_are_refused(shipped: Artifact, november: pd.DataFrame) -> None:
     """schema.json refuses a missing field, an unknown one, and each field of another type"""
     names = ("carrier", "origin", "dest", "distance", "planned_departure", "planned_arrival")
-    wrong = [changed(**{name: None}) for name in names]
-    wrong += [changed(dep_delay=3), changed(Carrier="UA"), [], "flight", [changed()], changed(distance="1400")]
-    wrong += [changed(**{name: value}) for name in names for value in ({}, ["UA"], True)]
-    wrong += [changed(**{name: 5}) for name in names if name != "distance"]
-    verdicts = shipped.verdicts([changed(), changed(distance=80.5), *wrong])
+    others: tuple[Any, ...] = ({}, ["UA"], True)
+    wrong: list[Any] = [changed(november, **{name: None}) for name in names]
+    wrong += [
+        changed(november, dep_delay=3),
+        changed(november, Carrier="UA"),
+        [],
+        "flight",
+        [changed(november)],
+        changed(november, distance="1400"),
+    ]
+    wrong += [changed(november, **{name: value}) for name in names for value in others]
+    wrong += [changed(november, **{name: 5}) for name in names if name != "distance"]
+    verdicts = shipped.verdicts([changed(november), changed(november, distance=80.5), *wrong])
     expect(verdicts[:2]).equals(["", ""])
     expect([number for number, verdict in enumerate(verdicts[2:]) if not verdict]).equals([])
 
@@ -146,12 +173,18 @@ def other_shapes_are_refused():
     needs=real_flights_are_accepted,
     hint="try a distance of -5 or a million; a text that is no time, or has no offset; a code of 0 or 1000 letters",
 )
-def what_cannot_be_is_refused():
+def what_cannot_be_is_refused(shipped: Artifact, november: pd.DataFrame) -> None:
     """schema.json refuses distances, times and codes that cannot be"""
-    wrong = [changed(distance=value) for value in (-5, 0, 1_000_000)]
-    wrong += [changed(planned_departure=value) for value in ("", "tomorrow", "2013-13-45T99:00:00Z", "2013-11-28")]
-    wrong += [changed(planned_arrival="2013-11-28T17:30:00"), changed(carrier=""), changed(origin="")]
-    wrong += [changed(dest="A" * 1000), changed(carrier="x" * 1000)]
+    wrong = [changed(november, distance=value) for value in (-5, 0, 1_000_000)]
+    wrong += [
+        changed(november, planned_departure=value) for value in ("", "tomorrow", "2013-13-45T99:00:00Z", "2013-11-28")
+    ]
+    wrong += [
+        changed(november, planned_arrival="2013-11-28T17:30:00"),
+        changed(november, carrier=""),
+        changed(november, origin=""),
+    ]
+    wrong += [changed(november, dest="A" * 1000), changed(november, carrier="x" * 1000)]
     verdicts = shipped.verdicts(wrong)
     expect([number for number, verdict in enumerate(verdicts) if not verdict]).equals([])
 
@@ -161,14 +194,11 @@ def what_cannot_be_is_refused():
     hidden=True,
     hint="importlib.metadata.version(name) tells the version of a package, platform.python_version() that of Python",
 )
-def versions_are_true():
+def versions_are_true(shipped: Artifact) -> None:
     """versions.json tells the versions with which this was made"""
-    from importlib.metadata import version
-    from platform import python_version
-
-    found = shipped.object("versions.json")
-    expect(str(found.get("python"))).equals(python_version())
-    packages = found.get("packages")
+    recorded = shipped.object("versions.json")
+    expect(str(recorded.get("python"))).equals(python_version())
+    packages: Any = recorded.get("packages")
     expect(packages).is_instance(dict)
     for name in ("scikit-learn", "numpy", "pandas", "joblib", "skops", "onnxruntime"):
         expect(str(packages.get(name))).equals(version(name))
@@ -180,7 +210,7 @@ def versions_are_true():
     needs=card_is_complete,
     hint="which numbers would a colleague look for in the card? Are they there?",
 )
-def card_tells_the_score():
+def card_tells_the_score(shipped: Artifact) -> None:
     """card.md tells the ROC AUC of metrics.json"""
     said = shipped.number("metrics.json", "validation", "roc_auc")
     text = "\n".join(shipped.card().values()).replace(",", ".")

@@ -1,41 +1,56 @@
-"""Formats without code."""
+"""Do the functions write a model to ONNX that says the same, and open a skops file only if it is safe?"""
 
 import numpy as np
 import pandas as pd
 
-from course.checks import Question, expect, fail
+from course.checks import Question, expect, fail, fixture
 from course.checks.model.artifacts import Formats
 
 question = Question("Formats without code", points=12)
-formats = Formats("formats.py")
-rng = np.random.default_rng(5)
-small = pd.DataFrame(
-    {
-        "airport": rng.choice(["BOS", "LAX", "ORD"], 300),
-        "minutes": rng.integers(0, 1440, 300),
-        "miles": rng.uniform(80, 5000, 300),
-        "company": rng.choice(["UA", "DL"], 300),
-    }
-)
-small_late = (small["minutes"] > 700) ^ (small["airport"] == "LAX")
-kinds = {"encode": ["airport", "company"], "scale": ["minutes", "miles"]}
+KINDS = {"encode": ["airport", "company"], "scale": ["minutes", "miles"]}
+
+
+@fixture
+def formats() -> Formats:
+    """The shipped module."""
+    return Formats("formats.py")
+
+
+@fixture
+def small() -> pd.DataFrame:
+    """A small table of numbers and text."""
+    rng = np.random.default_rng(5)
+    return pd.DataFrame(
+        {
+            "airport": rng.choice(["BOS", "LAX", "ORD"], 300),
+            "minutes": rng.integers(0, 1440, 300),
+            "miles": rng.uniform(80, 5000, 300),
+            "company": rng.choice(["UA", "DL"], 300),
+        }
+    )
+
+
+@fixture
+def small_late(small: pd.DataFrame) -> pd.Series:
+    """What is to be learned of the small table."""
+    return (small["minutes"] > 700) ^ (small["airport"] == "LAX")
 
 
 @question.check(points=2)
-def feed_has_one_array_a_column():
+def feed_has_one_array_a_column(formats: Formats, small: pd.DataFrame) -> None:
     """feed() gives one array a column, of shape (n, 1): numbers as float32, text as it is"""
-    found = formats.feed(small.head(5))
+    arrays = formats.feed(small.head(5))
     for name in ("minutes", "miles"):
-        expect(str(found[name].dtype), f"the type of {name}").equals("float32", hint=".to_numpy(np.float32)")
-        expect(found[name][:, 0]).is_close(small[name].head(5).to_numpy(np.float32), abs=1e-3)
+        expect(str(arrays[name].dtype), f"the type of {name}").equals("float32", hint=".to_numpy(np.float32)")
+        expect(arrays[name][:, 0]).is_close(small[name].head(5).to_numpy(np.float32), abs=1e-3)
     for name in ("airport", "company"):
-        expect([str(value) for value in found[name][:, 0]], name).equals(small[name].head(5).tolist())
+        expect([str(value) for value in arrays[name][:, 0]], name).equals(small[name].head(5).tolist())
 
 
 @question.check(points=3)
-def onnx_says_the_same():
+def onnx_says_the_same(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
     """convert() makes an ONNX model that says the same as the pipeline, within 0.00001"""
-    answer = formats.convert(small.head(200), small_late.head(200), small.tail(100), **kinds)
+    answer = formats.convert(small.head(200), small_late.head(200), small.tail(100), **KINDS)
     furthest = float(np.abs(answer["probability"] - answer["expected"]).max())
     if furthest > 1e-5:
         fail(
@@ -46,7 +61,7 @@ def onnx_says_the_same():
 
 
 @question.check(points=1)
-def an_honest_file_is_opened():
+def an_honest_file_is_opened(formats: Formats) -> None:
     """open_skops() opens a file that holds only a model"""
     answer = formats.open_skops("honest")
     if "refused" in answer:
@@ -66,14 +81,14 @@ def an_honest_file_is_opened():
     needs=feed_has_one_array_a_column,
     hint="ask each column's type whether it holds numbers; True and False are numbers, too",
 )
-def feed_knows_other_tables():
+def feed_knows_other_tables(formats: Formats) -> None:
     """feed() follows the columns that come: small whole numbers, truth values, other names, one row"""
     other = pd.DataFrame({"z": ["x"], "flag": [True], "small": np.array([3], "int8"), "a": [0.5]})
-    found = formats.feed(other)
+    arrays = formats.feed(other)
     for name in ("flag", "small", "a"):
-        expect(str(found[name].dtype)).equals("float32")
-        expect(float(found[name][0, 0])).equals(float(other[name].iloc[0]))
-    expect(str(found["z"][0, 0])).equals("x")
+        expect(str(arrays[name].dtype)).equals("float32")
+        expect(float(arrays[name][0, 0])).equals(float(other[name].iloc[0]))
+    expect(str(arrays["z"][0, 0])).equals("x")
 
 
 @question.check(
@@ -82,12 +97,12 @@ def feed_knows_other_tables():
     needs=onnx_says_the_same,
     hint="[None, 1] leaves the number of rows open; and is each column an input of its own, by its own name and type?",
 )
-def onnx_follows_the_table():
+def onnx_follows_the_table(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
     """the ONNX model takes one row, new categories, and columns of other names and types"""
-    answer = formats.convert(small.head(200), small_late.head(200), small.tail(1), **kinds)
+    answer = formats.convert(small.head(200), small_late.head(200), small.tail(1), **KINDS)
     expect(answer["probability"]).is_close(answer["expected"], abs=1e-5)
     new = small.tail(40).assign(airport="XYZ")
-    answer = formats.convert(small.head(200), small_late.head(200), new, **kinds)
+    answer = formats.convert(small.head(200), small_late.head(200), new, **KINDS)
     expect(answer["probability"]).is_close(answer["expected"], abs=1e-5)
     other = small.rename(columns={"airport": "town", "miles": "far"}).assign(holiday=small["minutes"] % 7 == 0)
     columns = {"encode": ["town", "company"], "scale": ["minutes", "far", "holiday"]}
@@ -104,7 +119,7 @@ def onnx_follows_the_table():
     needs=an_honest_file_is_opened,
     hint="who decides what is trusted: the file, or your list? The exception names what was refused",
 )
-def code_is_refused():
+def code_is_refused(formats: Formats) -> None:
     """open_skops() refuses a file that needs code from elsewhere, and names it"""
     for file, name in {"system": "system", "subprocess": "getoutput"}.items():
         answer = formats.open_skops(file)
@@ -117,7 +132,7 @@ def code_is_refused():
     needs=an_honest_file_is_opened,
     hint="refuse each type that is not in ALLOWED, also one that looks harmless, and each file that is no skops file",
 )
-def what_is_not_listed_is_refused():
+def what_is_not_listed_is_refused(formats: Formats) -> None:
     """open_skops() refuses any other type, a pickle, and a file that was cut short"""
     expect("Fraction" in formats.open_skops("fraction").get("refused", "")).is_true()
     for file in ("pickle", "cut"):

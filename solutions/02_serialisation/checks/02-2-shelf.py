@@ -1,19 +1,24 @@
-"""Three models on the shelf."""
+"""Does the store hold the three models under their right names, with v1 in production?"""
 
 import numpy as np
 
 from course import flights
-from course.checks import Question, expect, fail
+from course.checks import Question, expect, fail, fixture
 from course.checks.model import probability_metrics as measure
-from course.checks.model.artifacts import artifact_folder
-from course.checks.model.stores import store
+from course.checks.model.artifacts import Artifact, artifact_folder
+from course.checks.model.stores import Stores, store
 
 question = Question("Three models on the shelf", points=6)
-shop = store("store.py")
+
+
+@fixture
+def shop() -> Stores:
+    """The shipped module of the store."""
+    return store("store.py")
 
 
 @question.check(points=1)
-def all_three_are_there():
+def all_three_are_there(shop: Stores) -> None:
     """baseline, v1 and v2 are in the store, added in this order, each whole"""
     trial = shop.shipped("store")
     names = trial.names()
@@ -25,18 +30,18 @@ def all_three_are_there():
 
 
 @question.check(points=1, needs=all_three_are_there)
-def v1_is_in_production():
+def v1_is_in_production(shop: Stores) -> None:
     """v1 is in production"""
     expect(shop.shipped("store").production(), "production()").equals("v1", hint="promote v2, then demote once")
 
 
 @question.check(points=1, needs=all_three_are_there)
-def v1_is_the_artifact():
+def v1_is_the_artifact(shop: Stores) -> None:
     """v1 in the store is the artifact that you shipped"""
-    found = shop.shipped("store").find("v1")
+    digests = shop.shipped("store").find("v1")
     said = artifact_folder("artifact").sums()
     for name, digest in said.items():
-        if found.get(name) != digest:
+        if digests.get(name) != digest:
             fail(
                 f"{name} of v1 in the store is not the one in the folder artifact",
                 hint="was the artifact shipped again afterwards? Then run the cell that fills the store, too",
@@ -46,7 +51,7 @@ def v1_is_the_artifact():
 ### BEGIN HIDDEN TESTS
 
 
-def of(name: str):
+def artifact_of(shop: Stores, name: str) -> Artifact:
     """The artifact behind a name of the shipped store."""
     return artifact_folder(shop.locate(shop.shipped("store").find(name), "store"))
 
@@ -57,13 +62,13 @@ def of(name: str):
     needs=all_three_are_there,
     hint="baseline and v2 are those of given/models/train.py, v1 is your own; were two names exchanged?",
 )
-def each_is_what_its_name_says():
+def each_is_what_its_name_says(shop: Stores) -> None:
     """the baseline tells everyone the same, and v2 ranks December better than v1"""
     day_before, late = flights.holdout()
-    expect(float(np.ptp(of("baseline").predict("model.onnx", day_before.head(2_000))))).is_at_most(1e-6)
-    v1 = measure.roc_auc(late, of("v1").predict("model.onnx", day_before))
+    expect(float(np.ptp(artifact_of(shop, "baseline").predict("model.onnx", day_before.head(2_000))))).is_at_most(1e-6)
+    v1 = measure.roc_auc(late, artifact_of(shop, "v1").predict("model.onnx", day_before))
     near, near_late = flights.holdout(horizon="3h")
-    v2 = measure.roc_auc(near_late, of("v2").predict("model.onnx", near))
+    v2 = measure.roc_auc(near_late, artifact_of(shop, "v2").predict("model.onnx", near))
     expect(v2).is_at_least(v1 + 0.01)
 
 
@@ -73,7 +78,7 @@ def each_is_what_its_name_says():
     needs=v1_is_in_production,
     hint="what was in production before v1? The history ends in baseline, v1",
 )
-def rolling_back_leads_to_the_baseline():
+def rolling_back_leads_to_the_baseline(shop: Stores) -> None:
     """one more demotion puts the baseline into production"""
     trial = shop.shipped("store")
     trial.demote()

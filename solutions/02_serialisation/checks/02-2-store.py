@@ -1,13 +1,20 @@
-"""The model store."""
+"""Does the store keep models whole through mistakes, kills, full disks and several writers?"""
 
-from course.checks import Question, expect
-from course.checks.model.stores import store
+from typing import Any
+
+from course.checks import Question, expect, fixture
+from course.checks.model.stores import Sample, Stores, Trial, store
 
 question = Question("The model store", points=16)
-shop = store("store.py")
 
 
-def stocked(*names: str):
+@fixture
+def shop() -> Stores:
+    """The shipped module of the store."""
+    return store("store.py")
+
+
+def stocked(shop: Stores, *names: str) -> tuple[Trial, dict[str, Sample]]:
     """A new store that holds models of these names, and the artifacts that they are."""
     trial = shop.trial()
     samples = {name: trial.artifact() for name in names}
@@ -17,24 +24,24 @@ def stocked(*names: str):
 
 
 @question.check(points=2)
-def what_was_added_is_found():
+def what_was_added_is_found(shop: Stores) -> None:
     """an added model is found under its name, with every file unchanged"""
-    trial, samples = stocked("v1", "v2")
+    trial, samples = stocked(shop, "v1", "v2")
     for name, sample in samples.items():
         trial.holds(name, sample)
 
 
 @question.check(points=1, needs=what_was_added_is_found)
-def names_come_in_order():
+def names_come_in_order(shop: Stores) -> None:
     """names come in the order in which they were added"""
-    trial, _ = stocked("v2", "baseline", "v10", "a")
+    trial, _ = stocked(shop, "v2", "baseline", "v10", "a")
     expect(trial.names(), "names()").equals(["v2", "baseline", "v10", "a"])
 
 
 @question.check(points=2, needs=what_was_added_is_found)
-def one_is_in_production():
+def one_is_in_production(shop: Stores) -> None:
     """what is promoted is found as production, until another is promoted"""
-    trial, samples = stocked("v1", "v2")
+    trial, samples = stocked(shop, "v1", "v2")
     trial.refuses("find", "production", because="nothing was promoted yet")
     for name in ("v1", "v2"):
         trial.promote(name)
@@ -43,9 +50,9 @@ def one_is_in_production():
 
 
 @question.check(points=1, needs=one_is_in_production)
-def demote_goes_back():
+def demote_goes_back(shop: Stores) -> None:
     """demote goes back to the model before, and is refused where there is none"""
-    trial, _ = stocked("v1", "v2", "v3")
+    trial, _ = stocked(shop, "v1", "v2", "v3")
     trial.promote("v1")
     trial.promote("v3")
     trial.promote("v3")
@@ -56,10 +63,10 @@ def demote_goes_back():
 
 
 @question.check(points=2, needs=what_was_added_is_found)
-def what_is_not_whole_is_refused():
+def what_is_not_whole_is_refused(shop: Stores) -> None:
     """an artifact that is not what its checksums say is refused, and nothing of it stays"""
-    trial, _ = stocked("v1")
-    broken = {
+    trial, _ = stocked(shop, "v1")
+    broken: dict[str, dict[str, bytes | None]] = {
         "model.joblib was changed": {"model.joblib": b"other"},
         "metrics.json is missing": {"metrics.json": None},
         "notes.txt is not covered by SHA256SUMS": {"notes.txt": b"hello"},
@@ -80,9 +87,9 @@ def what_is_not_whole_is_refused():
     needs=one_is_in_production,
     hint="try names that are taken, empty, have a slash, are ../v1 or production; and promote what is not there",
 )
-def bad_names_are_refused():
+def bad_names_are_refused(shop: Stores) -> None:
     """names that are taken, lead elsewhere or are not there are refused"""
-    trial, samples = stocked("v1")
+    trial, samples = stocked(shop, "v1")
     other = trial.artifact()
     for name in ("v1", "", ".", "..", "../v2", "a/b", "/tmp/v2", "production", "V2\n", "v2\n"):
         trial.refuses("add", name, other, because="such a name cannot be")
@@ -100,9 +107,9 @@ def bad_names_are_refused():
     needs=one_is_in_production,
     hint="verify on the way in and on the way out: by name, as production, and before it is promoted",
 )
-def what_changed_in_the_store_is_refused():
+def what_changed_in_the_store_is_refused(shop: Stores) -> None:
     """a model that was changed in the store is no longer found, nor promoted; the others are"""
-    trial, samples = stocked("v1", "v2")
+    trial, samples = stocked(shop, "v1", "v2")
     trial.promote("v1")
     trial.tamper(samples["v2"])
     trial.refuses("find", "v2", because="its model was changed")
@@ -119,9 +126,9 @@ def what_changed_in_the_store_is_refused():
     needs=one_is_in_production,
     hint="imagine a kill after each line: what do readers see then, and can the next writer go on?",
 )
-def a_killed_writer_does_no_harm():
+def a_killed_writer_does_no_harm(shop: Stores) -> None:
     """a writer that is killed half-way leaves the store as it was, or with the whole model, and blocks nobody"""
-    trial, samples = stocked("v1")
+    trial, samples = stocked(shop, "v1")
     trial.promote("v1")
     new = trial.artifact(size=40_000)
     for _ in trial.killed("add", "v2", new):
@@ -133,9 +140,10 @@ def a_killed_writer_does_no_harm():
     trial.holds("v2", new)
     for _ in trial.killed("promote", "v2"):
         expect(trial.names()).equals(["v1", "v2"])
-        expect(trial.production() in ("v1", "v2")).is_true()
-        trial.holds(trial.production(), {"v1": samples["v1"], "v2": new}[trial.production()])
-        if trial.production() == "v2":
+        production = trial.production()
+        expect(production in ("v1", "v2")).is_true()
+        trial.holds(str(production), {"v1": samples["v1"], "v2": new}[str(production)])
+        if production == "v2":
             break
     trial.promote("v2")
     trial.add("v3", trial.artifact())
@@ -149,9 +157,9 @@ def a_killed_writer_does_no_harm():
     needs=one_is_in_production,
     hint='open(path, "w") empties a file before it writes: what if the writing fails?',
 )
-def a_full_disk_does_no_harm():
+def a_full_disk_does_no_harm(shop: Stores) -> None:
     """when the disk is full, what was there stays there"""
-    trial, samples = stocked("v1", "v2")
+    trial, samples = stocked(shop, "v1", "v2")
     trial.promote("v1")
     large = trial.artifact(size=60_000)
     for kill in (False, True):
@@ -161,7 +169,7 @@ def a_full_disk_does_no_harm():
             expect([trial.production(), *trial.names()]).equals([before, "v1", "v2"])
         trial.full_disk("promote", "v2", room=0, kill=kill)
         expect(trial.names()).equals(["v1", "v2"])
-        trial.holds("production", samples[trial.production()])
+        trial.holds("production", samples[str(trial.production())])
     trial.add("v3", large)
     trial.holds("v3", large)
 
@@ -172,11 +180,13 @@ def a_full_disk_does_no_harm():
     needs=one_is_in_production,
     hint="the lock is held from reading the state to writing it, in every method that changes something",
 )
-def two_writers_lose_nothing():
+def two_writers_lose_nothing(shop: Stores) -> None:
     """two processes that write at the same moment lose nothing of each other's"""
-    trial, samples = stocked("v1", "v2")
+    trial, samples = stocked(shop, "v1", "v2")
     new = {f"{side}{number}": trial.artifact() for side in "ab" for number in range(3)}
-    writers = [[("add", name, new[name]) for name in new if name[0] == side] for side in "ab"]
+    writers: list[list[tuple[Any, ...]]] = [
+        [("add", name, new[name]) for name in new if name[0] == side] for side in "ab"
+    ]
     writers[0].insert(1, ("promote", "v1"))
     writers[1].insert(2, ("promote", "v2"))
     trial.at_once(*writers)

@@ -1,28 +1,49 @@
-"""The service."""
+"""Does the service predict what the shipped model predicts, and answer every bad request with problem details?"""
 
 import json
+from typing import Any
 
 import numpy as np
 
 from course import flights
-from course.checks import Question, expect, fail, service
+from course.checks import Question, Service, expect, fail, fixture, service
 from course.checks.http.contracts import Artifact, as_sent
 from course.checks.http.exchanges import post
 
 question = Question("The service", points=12)
-shipped = Artifact("artifact")
-api = service("wsgi:app", server="flask")
-november = as_sent(flights.planned("2013-11-20").sample(200, random_state=6))
-one = november[0]
 JSON = {"Content-Type": "application/json"}
 
 
-def expect_predictions(asked, found, sent) -> None:
+@fixture
+def shipped() -> Artifact:
+    """The shipped artifact."""
+    return Artifact("artifact")
+
+
+@fixture
+def api() -> Service:
+    """The shipped service; its server is kept for the next question."""
+    return service("wsgi:app", server="flask")
+
+
+@fixture
+def november() -> list[dict[str, Any]]:
+    """Flights of November, as they are sent."""
+    return as_sent(flights.planned("2013-11-20").sample(200, random_state=6))
+
+
+@fixture
+def flight(november: list[dict[str, Any]]) -> dict[str, Any]:
+    """One of them."""
+    return november[0]
+
+
+def expect_predictions(shipped: Artifact, asked: str, predictions: Any, sent: list[dict[str, Any]]) -> None:
     """Predictions of flights as sent are those of the shipped model and threshold."""
     threshold, wanted = shipped.json("metrics.json")["threshold"], shipped.probabilities(sent)
-    if not isinstance(found, list) or len(found) != len(sent):
-        fail(f"{asked} gives no list of {len(sent)} predictions", actual=found)
-    for prediction in found:
+    if not isinstance(predictions, list) or len(predictions) != len(sent):
+        fail(f"{asked} gives no list of {len(sent)} predictions", actual=predictions)
+    for prediction in predictions:
         if not isinstance(prediction, dict) or not {"probability", "warn"} <= set(prediction):
             fail(
                 "a prediction must have probability and warn",
@@ -34,21 +55,21 @@ def expect_predictions(asked, found, sent) -> None:
             fail("a probability must be a number", actual=p)
         if prediction["warn"] is not (p >= threshold):
             fail(f"warn must be true from the threshold ({threshold:.4g}) on, and false below it", actual=prediction)
-    said = np.array([prediction["probability"] for prediction in found], dtype=float)
+    said = np.array([prediction["probability"] for prediction in predictions], dtype=float)
     expect(said, "the list of probabilities").is_close(
         wanted, abs=1e-4, hint="what does scoring.py say of these flights?"
     )
 
 
 @question.check(points=1)
-def tells_that_it_lives_and_is_ready():
+def tells_that_it_lives_and_is_ready(api: Service) -> None:
     """/health and /ready answer 200, as JSON"""
     for path, status in {"/health": "ok", "/ready": "ready"}.items():
         expect(api.get(path).expect_status(200).json(), f"GET {path}").equals({"status": status})
 
 
 @question.check(points=1, needs=tells_that_it_lives_and_is_ready)
-def tells_which_model_answers():
+def tells_which_model_answers(shipped: Artifact, api: Service) -> None:
     """/model tells which model answers, and /openapi.json how to ask it"""
     about = api.get("/model").expect_status(200).json()
     expect(about, "GET /model").is_instance(dict)
@@ -64,20 +85,22 @@ def tells_which_model_answers():
 
 
 @question.check(points=3, needs=tells_that_it_lives_and_is_ready)
-def predicts_one_and_many():
+def predicts_one_and_many(
+    shipped: Artifact, api: Service, november: list[dict[str, Any]], flight: dict[str, Any]
+) -> None:
     """/predict answers for one flight and for many, as the shipped model and threshold do"""
-    single = api.post("/predict", json=one).expect_status(200).json()
-    expect_predictions("POST /predict", [single], [one])
+    single = api.post("/predict", json=flight).expect_status(200).json()
+    expect_predictions(shipped, "POST /predict", [single], [flight])
     many = api.post("/predict", json={"flights": november}).expect_status(200).json()
     if not isinstance(many, dict) or "predictions" not in many:
         fail('many flights must be answered with {"predictions": […]}', actual=many)
-    expect_predictions("POST /predict", many["predictions"], november)
+    expect_predictions(shipped, "POST /predict", many["predictions"], november)
 
 
 @question.check(points=3, needs=tells_that_it_lives_and_is_ready)
-def refuses_with_problem_details():
+def refuses_with_problem_details(api: Service, flight: dict[str, Any]) -> None:
     """each wrong request gets problem details, with a status that fits"""
-    without = {name: value for name, value in one.items() if name != "distance"}
+    without = {name: value for name, value in flight.items() if name != "distance"}
     api.get("/nowhere").problem(404)
     refused = api.get("/predict")
     refused.problem(405, hint="a GET changes nothing and asks nothing here: only POST /predict predicts")
@@ -87,15 +110,16 @@ def refuses_with_problem_details():
     api.post("/predict", body=b'{"carrier": "UA", ', headers=JSON).problem(400)
     api.post("/predict", body=b"", headers=JSON).problem(400, 422)
     api.post("/predict", body=b"carrier=UA", headers={"Content-Type": "application/x-www-form-urlencoded"}).problem(415)
-    api.post("/predict", body=json.dumps(one).encode(), headers={"Content-Type": "text/plain"}).problem(415)
-    bad = [(without, "distance"), (one | {"dep_delay": 3}, "dep_delay"), (one | {"distance": "far"}, "distance")]
-    bad += [(one | {"distance": -5}, "distance"), ({"flights": [one, without]}, "distance")]
+    api.post("/predict", body=json.dumps(flight).encode(), headers={"Content-Type": "text/plain"}).problem(415)
+    bad = [(without, "distance"), (flight | {"dep_delay": 3}, "dep_delay"), (flight | {"distance": "far"}, "distance")]
+    bad += [(flight | {"distance": -5}, "distance"), ({"flights": [flight, without]}, "distance")]
     for body, name in bad:
         problem = api.post("/predict", json=body).problem(400, 422)
         if not isinstance(problem.get("errors"), list) or name not in json.dumps(problem["errors"]):
             fail(f"the problem's errors do not name {name}", actual=problem)
-    for body in ({"flights": []}, {"flights": [one] * 1001}, [one], None, 7):
-        api.post("/predict", json=body).problem(400, 413, 422)
+    others: tuple[Any, ...] = ({"flights": []}, {"flights": [flight] * 1001}, [flight], None, 7)
+    for other in others:
+        api.post("/predict", json=other).problem(400, 413, 422)
 
 
 ### BEGIN HIDDEN TESTS
@@ -107,15 +131,15 @@ def refuses_with_problem_details():
     needs=predicts_one_and_many,
     hint="does it say the same of a flight alone, among others, and with its times in another zone?",
 )
-def predicts_december():
+def predicts_december(shipped: Artifact, api: Service) -> None:
     """it says of December what the shipped model says"""
     held_out, _ = flights.holdout()
     december = as_sent(held_out.sample(400, random_state=7))
     many = api.post("/predict", json={"flights": december}).expect_status(200).json()
-    expect_predictions("POST /predict", many["predictions"], december)
+    expect_predictions(shipped, "POST /predict", many["predictions"], december)
     utc = as_sent(held_out.sample(20, random_state=9), "UTC")
-    answers = api.many([post("/predict", json=one) for one in utc], clients=5)
-    expect_predictions("POST /predict", [answer.expect_status(200).json() for answer in answers], utc)
+    answers = api.many([post("/predict", json=flight) for flight in utc], clients=5)
+    expect_predictions(shipped, "POST /predict", [answer.expect_status(200).json() for answer in answers], utc)
 
 
 @question.check(
@@ -124,18 +148,18 @@ def predicts_december():
     needs=refuses_with_problem_details,
     hint="try NaN, a body of 2 MiB, a hundred thousand brackets, bytes that are no text, and dates beyond the calendar",
 )
-def refuses_what_is_worse():
+def refuses_what_is_worse(api: Service, flight: dict[str, Any]) -> None:
     """worse requests are refused just as well"""
-    text = json.dumps(one)
-    no_number = text.replace(f'"distance": {one["distance"]}', '"distance": NaN')
+    text = json.dumps(flight)
+    no_number = text.replace(f'"distance": {flight["distance"]}', '"distance": NaN')
     api.post("/predict", body=no_number.encode(), headers=JSON).problem(400, 422)
-    api.post("/predict", body=json.dumps({"flights": [one] * 9000}).encode(), headers=JSON).problem(413)
+    api.post("/predict", body=json.dumps({"flights": [flight] * 9000}).encode(), headers=JSON).problem(413)
     for body in (b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe\x00", b'{"flights": ' + b"[" * 900 + b"]" * 900 + b"}"):
         api.post("/predict", body=body, headers=JSON).problem(400, 422)
     for moment in ("0000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
-        answer = api.post("/predict", json=one | {"planned_departure": moment})
+        answer = api.post("/predict", json=flight | {"planned_departure": moment})
         answer.problem(400, 422)
-    leap = api.post("/predict", json=one | {"planned_departure": "2012-06-30T23:59:60Z"})
+    leap = api.post("/predict", json=flight | {"planned_departure": "2012-06-30T23:59:60Z"})
     if leap.status != 200:
         leap.problem(400, 422)
     with_charset = {"Content-Type": "application/json; charset=utf-8"}
@@ -161,7 +185,7 @@ app.add_url_rule("/fault-for-the-check", view_func=fault)
     needs=tells_that_it_lives_and_is_ready,
     hint="what does a caller see when one of your functions raises an error? And is there any trace of debug mode?",
 )
-def errors_tell_nothing_internal():
+def errors_tell_nothing_internal() -> None:
     """a fault of the service is told as problem details, without a word about its inside"""
     faulty = service("faulty:app", server="flask", files={"faulty.py": FAULTY})
     answer = faulty.get("/fault-for-the-check")

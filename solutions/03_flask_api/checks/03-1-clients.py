@@ -1,29 +1,41 @@
-"""Real clients."""
+"""Does the service stand up to many, slow, broken and random clients, behind either server?"""
+
+from typing import Any
 
 from course import flights
-from course.checks import Question, Unmet, expect, fail, service
+from course.checks import Question, Service, Unmet, expect, fail, fixture, service
 from course.checks.http.contracts import Artifact, as_sent, fuzz
 from course.checks.http.exchanges import get, post
 
 question = Question("Real clients", points=8)
-november = as_sent(flights.planned("2013-11-20").sample(50, random_state=10))
-servers = {name: service("wsgi:app", server=name, timeout=20) for name in ("flask", "gunicorn")}
+
+
+@fixture
+def november() -> list[dict[str, Any]]:
+    """Flights of November, as they are sent."""
+    return as_sent(flights.planned("2013-11-20").sample(50, random_state=10))
+
+
+@fixture
+def servers() -> dict[str, Service]:
+    """The shipped service behind the server for development and the one for production."""
+    return {name: service("wsgi:app", server=name, timeout=20) for name in ("flask", "gunicorn")}
 
 
 @question.check(points=2)
-def fifty_at_once_get_their_own_answers():
+def fifty_at_once_get_their_own_answers(november: list[dict[str, Any]], servers: dict[str, Service]) -> None:
     """fifty clients at once each get their own answer, from either server"""
     wanted = Artifact("artifact").probabilities(november)
     with question.progress("fifty at once") as step:
         for name, api in servers.items():
             step(name)
-            answers = api.many([post("/predict", json=one) for one in november], clients=50)
+            answers = api.many([post("/predict", json=flight) for flight in november], clients=50)
             said = [answer.expect_status(200).json()["probability"] for answer in answers]
             expect(said, f"what fifty clients of {name} are told").is_close(wanted, abs=1e-4)
 
 
 @question.check(points=2, needs=fifty_at_once_get_their_own_answers)
-def slow_and_broken_clients_harm_nobody():
+def slow_and_broken_clients_harm_nobody(november: list[dict[str, Any]], servers: dict[str, Service]) -> None:
     """a slow client, and clients that hang up, harm nobody else"""
     with question.progress("slow clients") as step:
         for name, api in servers.items():
@@ -45,7 +57,7 @@ def slow_and_broken_clients_harm_nobody():
     hint="each answer is a prediction or problem details below 500: is there a body that contract.py lets through and "
     "scoring.py cannot read, or one that your description allows and contract.py does not understand?",
 )
-def requests_from_its_description_are_answered():
+def requests_from_its_description_are_answered(november: list[dict[str, Any]], servers: dict[str, Service]) -> None:
     """whatever is made from its own description is answered, or refused as it should be"""
     for name, api in servers.items():
         text = api.get("/openapi.json").expect_status(200).text
@@ -62,7 +74,7 @@ def requests_from_its_description_are_answered():
     needs=fifty_at_once_get_their_own_answers,
     hint="is anything kept for each request: a list, a cache without bounds, a model loaded again?",
 )
-def memory_does_not_grow():
+def memory_does_not_grow(november: list[dict[str, Any]], servers: dict[str, Service]) -> None:
     """its memory does not grow with the requests"""
     api = servers["gunicorn"]
     requests = [post("/predict", json={"flights": november}), get("/model"), post("/predict", json={"flights": 1})] * 30
@@ -79,7 +91,7 @@ def memory_does_not_grow():
     hint="start it yourself with LATE_FLIGHTS_ARTIFACT set to an empty folder: does it live, and say that it is not "
     "ready?",
 )
-def a_broken_artifact_is_told():
+def a_broken_artifact_is_told(november: list[dict[str, Any]]) -> None:
     """with a broken artifact it lives, says that it is not ready, and predicts nothing"""
     broken = {"broken/model.onnx": b"no model", "broken/model.joblib": b"no model", "broken/schema.json": b"{"}
     api = service("wsgi:app", server="flask", env={"LATE_FLIGHTS_ARTIFACT": "{scratch}/broken"}, files=broken)

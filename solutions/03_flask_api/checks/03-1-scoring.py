@@ -1,27 +1,45 @@
-"""The model, loaded once."""
+"""Does the scorer open the artifact once, and say what its model says?"""
+
+from typing import Any
 
 from course import flights
-from course.checks import Question, expect, fail
+from course.checks import Question, expect, fail, fixture
 from course.checks.http.contracts import Artifact, Scorer, as_sent
 
 question = Question("The model, loaded once", points=10)
-scorer, shipped = Scorer("scoring"), Artifact("artifact")
-november = as_sent(flights.planned("2013-11-20").sample(300, random_state=3))
 
 
-def expect_same(said, wanted, hint=None) -> None:
+@fixture
+def scorer() -> Scorer:
+    """The shipped class."""
+    return Scorer("scoring")
+
+
+@fixture
+def shipped() -> Artifact:
+    """The shipped artifact."""
+    return Artifact("artifact")
+
+
+@fixture
+def november() -> list[dict[str, Any]]:
+    """Flights of November, as they are sent."""
+    return as_sent(flights.planned("2013-11-20").sample(300, random_state=3))
+
+
+def expect_same(said: Any, wanted: Any, hint: str | None = None) -> None:
     """Two lists of probabilities are the same, but for rounding."""
     expect(said, "the list of probabilities").is_close(wanted, abs=1e-4, hint=hint)
 
 
 @question.check(points=2)
-def it_opens_and_answers():
+def it_opens_and_answers(scorer: Scorer, november: list[dict[str, Any]]) -> None:
     """Scorer(artifact) opens the artifact, and gives a probability"""
     scorer.ask(november[:1])
 
 
 @question.check(points=2, needs=it_opens_and_answers)
-def says_what_the_model_says():
+def says_what_the_model_says(scorer: Scorer, shipped: Artifact, november: list[dict[str, Any]]) -> None:
     """it says of flights in November what the artifact's model says"""
     (said,), _ = scorer.ask(november)
     expect_same(
@@ -32,14 +50,14 @@ def says_what_the_model_says():
 
 
 @question.check(points=2, needs=it_opens_and_answers)
-def nothing_is_opened_again():
+def nothing_is_opened_again(scorer: Scorer, november: list[dict[str, Any]]) -> None:
     """nothing of the artifact is opened again when it answers"""
     if scorer.opened() == 0:
         fail(
             "Scorer(artifact) opened no file of the artifact",
             hint="load in __init__, from the folder that it gets; else the first caller waits for it",
         )
-    _, opened = scorer.ask(*[[one] for one in november[:5]])
+    _, opened = scorer.ask(*[[flight] for flight in november[:5]])
     if opened:
         fail(
             "it opens files of the artifact again for each request",
@@ -57,14 +75,14 @@ def nothing_is_opened_again():
     needs=it_opens_and_answers,
     hint="ask about one flight, then about a hundred with that one among them: is its probability the same?",
 )
-def one_and_many_are_the_same():
+def one_and_many_are_the_same(scorer: Scorer, shipped: Artifact) -> None:
     """a flight has the same probability alone and among others, in December, too"""
     december = as_sent(flights.holdout()[0].sample(200, random_state=5))
-    alone, _ = scorer.ask(*[[one] for one in december[:20]])
+    alone, _ = scorer.ask(*[[flight] for flight in december[:20]])
     (together,), _ = scorer.ask(december)
     wanted = shipped.probabilities(december)
     expect_same(together, wanted)
-    expect_same([one for (one,) in alone], wanted[:20])
+    expect_same([probability for (probability,) in alone], wanted[:20])
 
 
 @question.check(
@@ -73,15 +91,15 @@ def one_and_many_are_the_same():
     needs=it_opens_and_answers,
     hint="an offset says how to read the time, not where the flight leaves; and not all flights of a request share it",
 )
-def moments_are_moments():
+def moments_are_moments(scorer: Scorer, shipped: Artifact) -> None:
     """the same moment gives the same probability, in whatever zone it is written"""
     autumn = flights.planned("2013-11-02", "2013-11-05").sample(60, random_state=8)
     here, utc, there = as_sent(autumn), as_sent(autumn, "UTC"), as_sent(autumn, "Asia/Kolkata")
     mixed = [*here[:20], *utc[20:40], *there[40:]]
     said, _ = scorer.ask(here, utc, there, mixed)
     wanted = shipped.probabilities(here)
-    for one in said:
-        expect_same(one, wanted)
+    for probabilities in said:
+        expect_same(probabilities, wanted)
 
 
 ### END HIDDEN TESTS

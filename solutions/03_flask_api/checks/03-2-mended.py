@@ -1,6 +1,9 @@
-"""Find and fix."""
+"""Are the faults of the broken service fixed, with its good answers kept?"""
 
-from course.checks import Question, expect, fail
+from collections.abc import Iterator
+
+from course.checks import Question, Service, expect, fail, fixture
+from course.checks.http.exchanges import Answer
 from course.checks.http.services import service
 
 probe = """
@@ -32,54 +35,57 @@ def app(environ, start_response):
 question = Question("Find and fix", points=8)
 
 
-def mended():
-    return service("probe:app", files={"probe.py": probe})
+@fixture
+def mended() -> Iterator[Service]:
+    """The mended service, and two more paths by which the check looks inside."""
+    running = service("probe:app", files={"probe.py": probe})
+    yield running
+    running.close()
 
 
-def state():
+def state(mended: Service) -> list[str]:
     """Whether the model is as it was, and whether the debug mode is on, as the process itself says."""
-    return mended().get("/probe/state").expect_status(200).text.split()
+    return mended.get("/probe/state").expect_status(200).text.split()
 
 
 @question.check(points=1)
-def it_answers_as_before():
+def it_answers_as_before(mended: Service) -> None:
     """whoever asks correctly gets the answer that they got before"""
     for carrier, hour, probability in (("UA", 17, 0.17), ("DL", 0, 0.5), ("UA", 0, 0.0), ("DL", 23, 0.27)):
-        answer = mended().post("/predict", json={"carrier": carrier, "hour": hour}).expect_status(200).json()
+        answer = mended.post("/predict", json={"carrier": carrier, "hour": hour}).expect_status(200).json()
         expect(
             answer.get("probability") if isinstance(answer, dict) else answer,
             f"the probability for {carrier} at {hour}",
         ).is_close(probability)
-    expect(mended().get("/health").expect_status(200).json()).equals({"status": "ok"})
-    expect(mended().get("/card").expect_status(200).json()).equals({"card": "# Late rates by hour"})
+    expect(mended.get("/health").expect_status(200).json()).equals({"status": "ok"})
+    expect(mended.get("/card").expect_status(200).json()).equals({"card": "# Late rates by hour"})
 
 
 @question.check(points=2, needs=it_answers_as_before)
-def nobody_changes_the_model():
+def nobody_changes_the_model(mended: Service) -> None:
     """nobody changes the model by asking for /train"""
     for method in ("GET", "HEAD", "POST"):
-        answer = mended().request(method, "/train", body=b"" if method == "POST" else None)
+        answer = mended.request(method, "/train", body=b"" if method == "POST" else None)
         if method == "GET" and answer.status < 400:
             fail(
                 "GET /train is still answered",
                 actual=answer.status,
                 hint="training is a job of its own; a crawler that follows links must not start it",
             )
-    if state()[0] != "True":
+    if state(mended)[0] != "True":
         fail("the model's file was changed by asking for /train", hint="a service answers; it does not train")
-    answer = mended().post("/predict", json={"carrier": "UA", "hour": 17}).json()
+    answer = mended.post("/predict", json={"carrier": "UA", "hour": 17}).json()
     expect(answer.get("probability"), "the probability after /train").is_close(0.17)
 
 
 @question.check(points=1, needs=it_answers_as_before)
-def the_model_is_read_once():
+def the_model_is_read_once(mended: Service) -> None:
     """the model is read once: it answers when the file has gone"""
-    running = mended()
-    running.get("/probe/lose").expect_status(200)
+    mended.get("/probe/lose").expect_status(200)
     try:
-        answer = running.post("/predict", json={"carrier": "UA", "hour": 17})
+        answer = mended.post("/predict", json={"carrier": "UA", "hour": 17})
     finally:
-        running.close()
+        mended.close()
     answer.expect_status(
         200, hint="what create_app reads is there for every request; what a view reads is read every time"
     )
@@ -87,7 +93,7 @@ def the_model_is_read_once():
 
 
 ### BEGIN HIDDEN TESTS
-def assert_error(answer, least):
+def assert_error(answer: Answer, least: int) -> None:
     """An error as JSON, whose status and content fit."""
     if answer.status < least or answer.status >= least + 100:
         fail(f"the status of {answer.asked} does not fit", expected=f"{least} to {least + 99}", actual=answer.status)
@@ -104,7 +110,7 @@ def assert_error(answer, least):
     needs=it_answers_as_before,
     hint="try an unknown airline, hour 24, −1, 17.5, true and null, a list instead of an object, and no JSON at all",
 )
-def mistakes_of_the_caller_are_told():
+def mistakes_of_the_caller_are_told(mended: Service) -> None:
     """mistakes of the caller are answered as JSON, with a status from 400 on"""
     wrong = [
         {"carrier": "XX", "hour": 17},
@@ -117,10 +123,10 @@ def mistakes_of_the_caller_are_told():
     ]
     wrong += [{"carrier": "UA", "hour": hour} for hour in (24, -1, "17", None, 17.5, True, [1])]
     for body in wrong:
-        assert_error(mended().post("/predict", json=body), 400)
-    assert_error(mended().post("/predict", body=b"{", headers={"Content-Type": "application/json"}), 400)
-    assert_error(mended().get("/predict"), 400)
-    assert_error(mended().get("/nowhere"), 400)
+        assert_error(mended.post("/predict", json=body), 400)
+    assert_error(mended.post("/predict", body=b"{", headers={"Content-Type": "application/json"}), 400)
+    assert_error(mended.get("/predict"), 400)
+    assert_error(mended.get("/nowhere"), 400)
 
 
 @question.check(
@@ -129,22 +135,21 @@ def mistakes_of_the_caller_are_told():
     needs=it_answers_as_before,
     hint="take card.md away and ask for /card: does the error handler itself work?",
 )
-def what_fails_inside_stays_inside():
+def what_fails_inside_stays_inside(mended: Service) -> None:
     """what fails inside is answered as JSON, and tells nothing internal"""
-    running = mended()
-    running.get("/probe/lose").expect_status(200)
+    mended.get("/probe/lose").expect_status(200)
     try:
-        assert_error(running.get("/card"), 500)
+        assert_error(mended.get("/card"), 500)
     finally:
-        running.close()
+        mended.close()
 
 
 @question.check(points=1, hidden=True, needs=it_answers_as_before, hint="which lines switch on the debug mode?")
-def there_is_no_debug_mode():
+def there_is_no_debug_mode(mended: Service) -> None:
     """there is no debug mode, and no debugger"""
-    if state()[1] != "False":
+    if state(mended)[1] != "False":
         fail("app.debug is on")
-    console = mended().get("/console")
+    console = mended.get("/console")
     if "debugger" in console.text.lower():
         fail("a debugger answers")
 

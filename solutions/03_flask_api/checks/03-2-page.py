@@ -1,9 +1,11 @@
-"""A page for people."""
+"""Can everybody use the page: with a screen reader, a phone, and without JavaScript?"""
 
+from collections.abc import Iterator
 from urllib.parse import urlencode
 
-from course.checks import Question, expect, fail, text
+from course.checks import Question, Service, expect, fail, fixture, text
 from course.checks.http import pages
+from course.checks.http.pages import Element, Page
 from course.checks.http.services import service
 
 probe = """
@@ -32,10 +34,17 @@ app.register_blueprint(create_page(ask, choices, {"validation": {"roc_auc": 0.64
 FIELDS = ("carrier", "origin", "dest", "departure", "minutes")
 GOOD = {"carrier": "UA", "origin": "EWR", "dest": "ORD", "departure": "2013-11-28T17:30", "minutes": "155"}
 question = Question("A page for people", points=9)
-api = service("probe:app", files={"probe.py": probe})
 
 
-def page_of(form=None, status=200):
+@fixture
+def api() -> Iterator[Service]:
+    """An application with the shipped page."""
+    running = service("probe:app", files={"probe.py": probe})
+    yield running
+    running.close()
+
+
+def page_of(api: Service, form: dict[str, str] | None = None, status: int = 200) -> Page:
     """The page, before or after a form was sent."""
     text("templates/ask.html")
     if form is None:
@@ -47,33 +56,36 @@ def page_of(form=None, status=200):
     return pages.read(answer.text)
 
 
-def field_of(page, name):
+def field_of(page: Page, name: str) -> Element:
     """The one field of that name."""
-    found = [one for tag in ("input", "select", "textarea") for one in page.all(tag) if one.get("name") == name]
-    if len(found) != 1:
-        fail(f"there is no single field with the name {name}", expected=1, actual=len(found))
-    return found[0]
+    fields = [field for tag in ("input", "select", "textarea") for field in page.all(tag) if field.get("name") == name]
+    if len(fields) != 1:
+        fail(f"there is no single field with the name {name}", expected=1, actual=len(fields))
+    return fields[0]
 
 
 @question.check(points=1)
-def it_is_a_whole_page():
+def it_is_a_whole_page(api: Service) -> None:
     """the page has a language, a title, one main heading, and fits a phone"""
-    page = page_of()
-    if not page.first("html") or not page.first("html").get("lang"):
+    page = page_of(api)
+    html, title = page.first("html"), page.first("title")
+    if not html or not html.get("lang"):
         fail("the page does not say in which language it is", hint='<html lang="en">')
-    if not page.first("title") or not page.first("title").text:
+    if not title or not title.text:
         fail("the page has no title", hint="a screen reader reads it first")
     expect(len(page.all("h1")), "the number of main headings (h1)").equals(1)
-    view = [one for one in page.all("meta") if one.get("name") == "viewport" and "width" in one.get("content", "")]
+    view = [
+        meta for meta in page.all("meta") if meta.get("name") == "viewport" and "width" in str(meta.get("content", ""))
+    ]
     if len(view) != 1:
         hint = '<meta name="viewport" content="width=device-width, initial-scale=1">'
         fail("the page does not say how wide it is on a phone", hint=hint)
 
 
 @question.check(points=2)
-def every_field_has_a_label():
+def every_field_has_a_label(api: Service) -> None:
     """every field of the form has a label"""
-    page = page_of()
+    page = page_of(api)
     for name in FIELDS:
         label = page.label_of(field_of(page, name))
         if not label:
@@ -82,29 +94,29 @@ def every_field_has_a_label():
                 hint='<label for="…"> with the id of the field; a placeholder is no label',
             )
     for name, codes in {"carrier": {"UA", "DL"}, "origin": {"EWR", "JFK"}, "dest": {"ORD", "LAX"}}.items():
-        offered = {one.get("value") for one in field_of(page, name).all("option")} - {"", None}
+        offered = {option.get("value") for option in field_of(page, name).all("option")} - {"", None}
         expect(sorted(offered), f"the list of choices for {name}").equals(sorted(codes))
 
 
 @question.check(points=2, needs=every_field_has_a_label)
-def it_answers_without_javascript():
+def it_answers_without_javascript(api: Service) -> None:
     """a plain form asks, and the answer is announced"""
     forms = [
         form
-        for form in page_of().all("form")
-        if any(one.get("name") == "carrier" for one in form.all("select") + form.all("input"))
+        for form in page_of(api).all("form")
+        if any(element.get("name") == "carrier" for element in form.all("select") + form.all("input"))
     ]
     if len(forms) != 1:
         fail("the fields are not in one form", expected=1, actual=len(forms))
-    expect(forms[0].get("method", "get").lower(), "the form's method").equals("post")
-    buttons = [one for one in forms[0].all("button") if one.get("type", "submit") == "submit"]
-    buttons += [one for one in forms[0].all("input") if one.get("type") == "submit"]
+    expect(str(forms[0].get("method", "get")).lower(), "the form's method").equals("post")
+    buttons = [element for element in forms[0].all("button") if element.get("type", "submit") == "submit"]
+    buttons += [element for element in forms[0].all("input") if element.get("type") == "submit"]
     if not buttons:
         fail(
             "the form has no button that sends it", hint="a <button> within the form does, without a line of JavaScript"
         )
-    page = page_of(GOOD)
-    said = [one.text for one in page.live() if one.get("role") != "alert"]
+    page = page_of(api, GOOD)
+    said = [element.text for element in page.live() if element.get("role") != "alert"]
     if not any("37" in line for line in said):
         fail(
             'no element that is announced (role="status" or aria-live) holds the answer: about 37 of 100',
@@ -122,17 +134,19 @@ WRONG = {"carrier": "", "origin": "EWR", "dest": "LAX", "departure": "2013-11-28
     needs=every_field_has_a_label,
     hint='role="alert" with a list of links, <a href="#minutes">, to the ids of the fields',
 )
-def a_summary_leads_to_the_mistakes():
+def a_summary_leads_to_the_mistakes(api: Service) -> None:
     """after a mistake a summary is announced, with a link to each field"""
-    page = page_of(WRONG, 422)
-    alerts = [one for one in page.live() if one.get("role") == "alert" or one.get("aria-live") == "assertive"]
-    links = {link.get("href") for one in alerts for link in one.all("a")}
+    page = page_of(api, WRONG, 422)
+    alerts = [
+        element for element in page.live() if element.get("role") == "alert" or element.get("aria-live") == "assertive"
+    ]
+    links = {link.get("href") for element in alerts for link in element.all("a")}
     for name in ("carrier", "dest", "minutes"):
         identity = field_of(page, name).get("id")
         if not identity or f"#{identity}" not in links:
             fail(f"no link of the summary leads to {name}", actual=sorted(map(str, links)))
-    trouble = page_of(GOOD | {"carrier": "DL"}, 422)
-    if not any("cannot answer" in one.text for one in trouble.live()):
+    trouble = page_of(api, GOOD | {"carrier": "DL"}, 422)
+    if not any("cannot answer" in element.text for element in trouble.live()):
         fail("trouble of the service is not announced")
 
 
@@ -142,17 +156,17 @@ def a_summary_leads_to_the_mistakes():
     needs=every_field_has_a_label,
     hint="aria-invalid on the field, and aria-describedby with the id of the message",
 )
-def the_field_says_what_is_wrong():
+def the_field_says_what_is_wrong(api: Service) -> None:
     """a wrong field says that it is wrong, and points to its message"""
-    page = page_of(WRONG, 422)
+    page = page_of(api, WRONG, 422)
     for name in FIELDS:
         field = field_of(page, name)
         wrong = name in ("carrier", "dest", "minutes")
         if (field.get("aria-invalid", "false") == "true") != wrong:
             fail(f"{name} is {'not ' if wrong else ''}marked as wrong")
         if wrong:
-            messages = [page.by_id(one) for one in (field.get("aria-describedby") or "").split()]
-            if not any(one is not None and one.text for one in messages):
+            messages = [page.by_id(message) for message in (field.get("aria-describedby") or "").split()]
+            if not any(message is not None and message.text for message in messages):
                 fail(f"{name} points to no message")
 
 
@@ -162,13 +176,13 @@ def the_field_says_what_is_wrong():
     needs=every_field_has_a_label,
     hint="value and selected come from `form`; let Jinja escape what people type, so no |safe",
 )
-def what_was_typed_stays():
+def what_was_typed_stays(api: Service) -> None:
     """what was typed is still there after a mistake, and cannot become a part of the page"""
     evil = '"><script>alert(1)</script>'
-    page = page_of(WRONG | {"minutes": evil}, 422)
+    page = page_of(api, WRONG | {"minutes": evil}, 422)
     expect(field_of(page, "minutes").get("value")).equals(evil)
-    expect([one for one in page.all("script") if "alert(1)" in one.text]).equals([])
-    chosen = [one.get("value") for one in field_of(page, "origin").all("option") if "selected" in one]
+    expect([element for element in page.all("script") if "alert(1)" in element.text]).equals([])
+    chosen = [element.get("value") for element in field_of(page, "origin").all("option") if "selected" in element]
     expect(chosen).equals(["EWR"])
 
 
@@ -178,9 +192,9 @@ def what_was_typed_stays():
     needs=it_answers_without_javascript,
     hint="of 100 such flights, so many are late and so many are not; and how much better than a coin is the model?",
 )
-def it_says_how_unsure_it_is():
+def it_says_how_unsure_it_is(api: Service) -> None:
     """the answer says of how many flights, and that the model is not much better than chance"""
-    said = " ".join(one.text for one in page_of(GOOD).live()).lower()
+    said = " ".join(element.text for element in page_of(api, GOOD).live()).lower()
     for parts in (("37",), ("100", "hundred"), ("chance", "coin", "0.64", "64", "guess", "luck")):
         if not any(part in said for part in parts):
             fail("the answer does not say it", expected=" or ".join(parts))

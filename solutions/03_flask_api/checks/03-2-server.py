@@ -1,13 +1,14 @@
-"""A server for production."""
+"""Is gunicorn set up for production: loaded once, set from the environment, and stopped without loss?"""
 
 import re
 import sys
 import tempfile
 from pathlib import Path
 
-from course.checks import Question, Unmet, expect, fail, text
+from course.checks import Question, Service, Unmet, expect, fail, text
 from course.checks.core import processes
-from course.checks.http.services import get, post, service
+from course.checks.http.exchanges import get, post
+from course.checks.http.services import service
 
 probe = """
 import json, os, time
@@ -27,12 +28,12 @@ def app(environ, start_response):
 question = Question("A server for production", points=9)
 
 
-def server(**env):
+def server(**env: str) -> Service:
     text("gunicorn.conf.py")
     return service("probe:app", server="gunicorn", files={"probe.py": probe}, env=env)
 
 
-def settings(**env):
+def settings(**env: str) -> dict[str, str]:
     """What gunicorn makes of the file, by name, as text."""
     place = Path(tempfile.mkdtemp(prefix="course-"))
     try:
@@ -41,18 +42,18 @@ def settings(**env):
         done = processes.run(command, cwd=place, timeout=20, env={**processes.environment(place), **env})
     finally:
         processes.remove(place)
-    found = dict(re.findall(r"^(\w+)\s+= (.*)$", done.output, flags=re.MULTILINE))
-    if "workers" not in found:
+    printed = dict(re.findall(r"^(\w+)\s+= (.*)$", done.output, flags=re.MULTILINE))
+    if "workers" not in printed:
         last = (done.output.strip().splitlines() or ["nothing was printed"])[-1]
         raise Unmet(
             "gunicorn.conf.py can be read by gunicorn",
             last[:200],
             hint="this is the place for your code" if "NotImplemented" in last else None,
         )
-    return found
+    return printed
 
 
-def number(value, name):
+def number(value: str, name: str) -> float:
     try:
         return float(value)
     except ValueError:
@@ -60,7 +61,7 @@ def number(value, name):
 
 
 @question.check(points=2)
-def the_application_is_loaded_once():
+def the_application_is_loaded_once() -> None:
     """the application is loaded once, and by no worker"""
     answers = [answer.json() for answer in server(WEB_CONCURRENCY="2").many([get("/sleep/0.05")] * 8, clients=8)]
     loaders = {answer["loaded_by"] for answer in answers}
@@ -70,14 +71,14 @@ def the_application_is_loaded_once():
 
 
 @question.check(points=1)
-def workers_come_from_the_environment():
+def workers_come_from_the_environment() -> None:
     """WEB_CONCURRENCY says how many workers there are, and 2 is what they are without it"""
     expect(number(settings(WEB_CONCURRENCY="3")["workers"], "workers"), "workers with WEB_CONCURRENCY=3").equals(3)
     expect(number(settings()["workers"], "workers"), "workers without WEB_CONCURRENCY").equals(2)
 
 
 @question.check(points=2, needs=the_application_is_loaded_once)
-def requests_in_flight_are_answered():
+def requests_in_flight_are_answered() -> None:
     """after SIGTERM a request in flight is still answered, and the server ends"""
     running = server(WEB_CONCURRENCY="1")
     running.get("/health").expect_status(200)
@@ -90,17 +91,17 @@ def requests_in_flight_are_answered():
 
 ### BEGIN HIDDEN TESTS
 @question.check(points=1, hidden=True, hint="bind is an address and a port: which part is for the environment?")
-def the_port_comes_from_the_environment():
+def the_port_comes_from_the_environment() -> None:
     """PORT says the port, and every address is served"""
     for env, port in (({"PORT": "9123"}, 9123), ({}, 8000)):
         bind = settings(**env)["bind"]
-        found = re.findall(r"'([^']+)'", bind) or [bind]
-        if len(found) != 1 or found[0] not in (f"0.0.0.0:{port}", f"[::]:{port}", f":{port}"):
+        addresses = re.findall(r"'([^']+)'", bind) or [bind]
+        if len(addresses) != 1 or addresses[0] not in (f"0.0.0.0:{port}", f"[::]:{port}", f":{port}"):
             fail("it listens elsewhere", expected=f"0.0.0.0:{port}", actual=bind)
 
 
 @question.check(points=2, hidden=True, hint="one worker of the default class talks to one client at a time")
-def a_slow_request_keeps_nobody_waiting():
+def a_slow_request_keeps_nobody_waiting() -> None:
     """one worker answers a quick request while it is busy with a slow one"""
     running = server(WEB_CONCURRENCY="1", WEB_TIMEOUT="30")
     quick = [get("/health")] * 3
@@ -112,12 +113,12 @@ def a_slow_request_keeps_nobody_waiting():
 @question.check(
     points=1, hidden=True, hint="which setting replaces a silent worker, and which one limits the time after SIGTERM?"
 )
-def there_are_time_limits():
+def there_are_time_limits() -> None:
     """silent workers are replaced after WEB_TIMEOUT, and a stop has an end"""
     expect(number(settings(WEB_TIMEOUT="47")["timeout"], "timeout"), "timeout with WEB_TIMEOUT=47").equals(47)
-    found = settings()
-    expect(number(found["timeout"], "timeout"), "timeout without WEB_TIMEOUT").equals(30)
-    expect(number(found["graceful_timeout"], "graceful_timeout"), "graceful_timeout").is_between(5, 60)
+    defaults = settings()
+    expect(number(defaults["timeout"], "timeout"), "timeout without WEB_TIMEOUT").equals(30)
+    expect(number(defaults["graceful_timeout"], "graceful_timeout"), "graceful_timeout").is_between(5, 60)
 
 
 ### END HIDDEN TESTS

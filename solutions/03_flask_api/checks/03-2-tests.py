@@ -1,18 +1,26 @@
-"""Tests of a service."""
+"""Do the tests of a service pass on services that keep the contract, and catch those that break it?"""
 
 from pathlib import Path
 
 from course.checks import Mutation, Question, original, tests, variant
+from course.checks.python.suites import Text
 from course.sandboxed import programs
 
-good = Path(programs.__file__).with_name("stand_in.py").read_text(encoding="utf-8")
 fixtures = original("given/conftest.py", digest="508bfd938649c270")
 
 
-def service(*changes):
+def good() -> str:
+    """The text of a service that keeps the contract."""
+    return Path(programs.__file__).with_name("stand_in.py").read_text(encoding="utf-8")
+
+
+def service(*changes: tuple[str, str]) -> dict[str, Text]:
     """A service to be tested: the good one, with some passages replaced."""
-    files = {"api.py": variant(good, *changes) if changes else good, "conftest.py": fixtures}
-    return files | {"artifact/metrics.json": '{"threshold": 0.3333333333333333}'}
+    return {
+        "api.py": variant(good, *changes) if changes else good,
+        "conftest.py": fixtures,
+        "artifact/metrics.json": '{"threshold": 0.3333333333333333}',
+    }
 
 
 question = Question("Tests of a service", points=12)

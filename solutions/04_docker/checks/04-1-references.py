@@ -1,39 +1,46 @@
-"""What does a name say?."""
+"""Does the function split the name of an image into registry, repository, tag and digest, as Docker does?"""
 
-from course.checks import Question, expect, fail, module
+from course.checks import Module, Question, expect, fail, fixture, module
 
 question = Question("What does a name say?", points=5)
-references = module("references.py")
 DIGEST = "sha256:" + "0a1b2c3d" * 8
 
 
-def expect_parts(reference, registry, repository, tag, digest=None):
+@fixture
+def references() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("references.py")
+
+
+def expect_parts(
+    references: Module, reference: str, registry: str, repository: str, tag: str | None, digest: str | None = None
+) -> None:
     """parse() gives these parts."""
     wanted = {"registry": registry, "repository": repository, "tag": tag, "digest": digest}
     expect(references.parse(reference), f"parse({reference!r})").equals(wanted)
 
 
 @question.check(points=1)
-def short_names_are_filled_in():
+def short_names_are_filled_in(references: Module) -> None:
     """short names are filled in as Docker does it"""
-    expect_parts("python", "docker.io", "library/python", "latest")
-    expect_parts("python:3.11-slim", "docker.io", "library/python", "3.11-slim")
-    expect_parts("late/board:2", "docker.io", "late/board", "2")
+    expect_parts(references, "python", "docker.io", "library/python", "latest")
+    expect_parts(references, "python:3.11-slim", "docker.io", "library/python", "3.11-slim")
+    expect_parts(references, "late/board:2", "docker.io", "late/board", "2")
 
 
 @question.check(points=2, needs=short_names_are_filled_in)
-def a_registry_is_told_from_a_repository():
+def a_registry_is_told_from_a_repository(references: Module) -> None:
     """a registry is told from a repository, with its port"""
-    expect_parts("ghcr.io/late/board:2", "ghcr.io", "late/board", "2")
-    expect_parts("localhost:5000/board", "localhost:5000", "board", "latest")
-    expect_parts("registry:5000/late/board:1.0.0", "registry:5000", "late/board", "1.0.0")
+    expect_parts(references, "ghcr.io/late/board:2", "ghcr.io", "late/board", "2")
+    expect_parts(references, "localhost:5000/board", "localhost:5000", "board", "latest")
+    expect_parts(references, "registry:5000/late/board:1.0.0", "registry:5000", "late/board", "1.0.0")
 
 
 @question.check(points=1, needs=short_names_are_filled_in)
-def a_digest_is_kept():
+def a_digest_is_kept(references: Module) -> None:
     """a digest is kept, and no tag invented beside it"""
-    expect_parts(f"python@{DIGEST}", "docker.io", "library/python", None, DIGEST)
-    expect_parts(f"python:3.11-slim@{DIGEST}", "docker.io", "library/python", "3.11-slim", DIGEST)
+    expect_parts(references, f"python@{DIGEST}", "docker.io", "library/python", None, DIGEST)
+    expect_parts(references, f"python:3.11-slim@{DIGEST}", "docker.io", "library/python", "3.11-slim", DIGEST)
 
 
 ### BEGIN HIDDEN TESTS
@@ -46,14 +53,14 @@ def a_digest_is_kept():
     hint="try localhost without a port, Docker Hub by its full name, a deep repository, everything at once, and names "
     "that are not valid",
 )
-def all_at_once():
+def all_at_once(references: Module) -> None:
     """rarer names are read, and what is no name is refused"""
-    expect_parts("localhost/board", "localhost", "board", "latest")
-    expect_parts("docker.io/python:3.12", "docker.io", "library/python", "3.12")
-    expect_parts("docker.io/library/python", "docker.io", "library/python", "latest")
-    expect_parts("localhoster/board", "docker.io", "localhoster/board", "latest")
+    expect_parts(references, "localhost/board", "localhost", "board", "latest")
+    expect_parts(references, "docker.io/python:3.12", "docker.io", "library/python", "3.12")
+    expect_parts(references, "docker.io/library/python", "docker.io", "library/python", "latest")
+    expect_parts(references, "localhoster/board", "docker.io", "localhoster/board", "latest")
     deep = f"registry.example.com:443/a/b/board:RC1@{DIGEST}"
-    expect_parts(deep, "registry.example.com:443", "a/b/board", "RC1", DIGEST)
+    expect_parts(references, deep, "registry.example.com:443", "a/b/board", "RC1", DIGEST)
     for bad in ("", "Board:1", "ghcr.io/late/Board", ":1", "ghcr.io/"):
         if references.parse.reply(bad).error != "ValueError":
             fail(f"parse({bad!r}) raises no ValueError")

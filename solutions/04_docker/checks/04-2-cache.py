@@ -1,9 +1,8 @@
-"""What a build keeps."""
+"""Does the function predict which steps of a Dockerfile the build cache keeps after a change?"""
 
-from course.checks import Question, fail, module
+from course.checks import Module, Question, fail, fixture, module
 
 question = Question("What a build keeps", points=4)
-cache = module("cache.py")
 USUAL = ["FROM python:3.11-slim", "WORKDIR /app", "COPY . .", "RUN pip install -r requirements.txt", 'CMD ["gunicorn"]']
 ORDERED = [
     "FROM python:3.11-slim",
@@ -15,32 +14,38 @@ ORDERED = [
 ]
 
 
-def expect_kept(steps, changed, count):
+@fixture
+def cache() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("cache.py")
+
+
+def expect_kept(cache: Module, steps: list[str], changed: list[str], count: int) -> None:
     """The first steps are kept, and none after them."""
     wanted = [place < count for place in range(len(steps))]
-    found = cache.kept(steps, changed)
-    if found != wanted:
+    kept = cache.kept(steps, changed)
+    if kept != wanted:
         shown = "\n".join(steps)
         fail(
-            f"kept(steps, {changed}) is not what an engine keeps of these steps\n{shown}", expected=wanted, actual=found
+            f"kept(steps, {changed}) is not what an engine keeps of these steps\n{shown}", expected=wanted, actual=kept
         )
 
 
 @question.check(points=2)
-def the_first_change_ends_it():
+def the_first_change_ends_it(cache: Module) -> None:
     """the first step that takes a changed file ends what is kept, in each order"""
-    expect_kept(USUAL, ["board.py"], 2)
-    expect_kept(ORDERED, ["board.py"], 4)
-    expect_kept(ORDERED, ["requirements.txt"], 2)
-    expect_kept(ORDERED, ["departures.json", "requirements.txt"], 2)
+    expect_kept(cache, USUAL, ["board.py"], 2)
+    expect_kept(cache, ORDERED, ["board.py"], 4)
+    expect_kept(cache, ORDERED, ["requirements.txt"], 2)
+    expect_kept(cache, ORDERED, ["departures.json", "requirements.txt"], 2)
 
 
 @question.check(points=1, needs=the_first_change_ends_it)
-def what_nothing_takes_changes_nothing():
+def what_nothing_takes_changes_nothing(cache: Module) -> None:
     """what no step takes changes nothing"""
-    expect_kept(ORDERED, [], len(ORDERED))
-    expect_kept(ORDERED, ["README.md", "old/board.py"], len(ORDERED))
-    expect_kept(["FROM python:3.11-slim", "RUN apt-get update", "ENV A=board.py"], ["board.py"], 3)
+    expect_kept(cache, ORDERED, [], len(ORDERED))
+    expect_kept(cache, ORDERED, ["README.md", "old/board.py"], len(ORDERED))
+    expect_kept(cache, ["FROM python:3.11-slim", "RUN apt-get update", "ENV A=board.py"], ["board.py"], 3)
 
 
 ### BEGIN HIDDEN TESTS
@@ -52,16 +57,16 @@ def what_nothing_takes_changes_nothing():
     needs=the_first_change_ends_it,
     hint="a folder takes all that is in it, however deep; * stops at a slash; options and the target are no sources",
 )
-def folders_patterns_and_options():
+def folders_patterns_and_options(cache: Module) -> None:
     """folders, patterns and options are read as Docker reads them"""
     steps = ["FROM python:3.11-slim", "COPY --chown=10001 *.py pyproject.toml /srv/", "COPY templates/ /srv/static/"]
     steps += ["RUN true", "ADD --chmod=644 static/*.css ./docs /srv/static/", "COPY . /srv"]
-    expect_kept(steps, ["board.py"], 1)
-    expect_kept(steps, ["templates/mail/late.html"], 2)
-    expect_kept(steps, ["templates_old/a.html", "static/a/b.css", "tests/test_board.py"], 5)
-    expect_kept(steps, ["static/board.css"], 4)
-    expect_kept(steps, ["docs/index.md"], 4)
-    expect_kept(steps[:5], ["srv/static/x", "10001"], 5)
+    expect_kept(cache, steps, ["board.py"], 1)
+    expect_kept(cache, steps, ["templates/mail/late.html"], 2)
+    expect_kept(cache, steps, ["templates_old/a.html", "static/a/b.css", "tests/test_board.py"], 5)
+    expect_kept(cache, steps, ["static/board.css"], 4)
+    expect_kept(cache, steps, ["docs/index.md"], 4)
+    expect_kept(cache, steps[:5], ["srv/static/x", "10001"], 5)
 
 
 ### END HIDDEN TESTS

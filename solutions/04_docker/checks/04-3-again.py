@@ -1,19 +1,29 @@
-"""The image, built again."""
+"""Does a second build of the same context give the same image?"""
 
-from course.checks import Question, expect, fail
-from course.checks.docker.contexts import context
-from course.checks.docker.images import build
+from course.checks import Question, expect, fail, fixture
+from course.checks.docker.contexts import Context, context
+from course.checks.docker.images import Image, build
 
 question = Question("The image, built again", points=2)
-image = context("image")
 ARGUMENTS = {"REVISION": "4f2a9c1"}
 
 
+@fixture
+def image() -> Context:
+    """The shipped context."""
+    return context("image")
+
+
+@fixture
+def made(image: Context) -> Image:
+    """The image, built once."""
+    return build(image, arguments=ARGUMENTS)
+
+
 @question.check()
-def it_is_built_from_its_arguments():
+def it_is_built_from_its_arguments(made: Image) -> None:
     """it is built, with the revision that the build was given"""
-    labels = build(image, arguments=ARGUMENTS).labels
-    expect(labels.get("org.opencontainers.image.revision"), "the label").equals(ARGUMENTS["REVISION"])
+    expect(made.labels.get("org.opencontainers.image.revision"), "the label").equals(ARGUMENTS["REVISION"])
 
 
 ### BEGIN HIDDEN TESTS
@@ -25,15 +35,14 @@ def it_is_built_from_its_arguments():
     needs=it_is_built_from_its_arguments,
     hint="is every package named with its version? And what writes a time, or a random number, into a file?",
 )
-def a_second_build_gives_the_same():
+def a_second_build_gives_the_same(image: Context, made: Image) -> None:
     """a second build of the same context holds the same"""
-    first = build(image, arguments=ARGUMENTS)
-    unnamed = set(first.packages()) - set(image.expect_pinned_requirements()) - {"pip", "setuptools", "wheel"}
-    if unnamed or not first.packages():
+    unnamed = set(made.packages()) - set(image.expect_pinned_requirements()) - {"pip", "setuptools", "wheel"}
+    if unnamed or not made.packages():
         fail("what has no version in requirements.txt is another one tomorrow", actual=", ".join(sorted(unnamed)))
     with question.progress("the image") as step:
         step("building again")
-        differences = first.differences(build(image, arguments=ARGUMENTS, again=True))
+        differences = made.differences(build(image, arguments=ARGUMENTS, again=True))
     if differences:
         fail("two builds differ", actual="; ".join(differences[:3]))
 

@@ -1,49 +1,65 @@
-"""The container, as it serves."""
+"""Does a container of the image serve the model: locked down, healthy, and stopped without loss?"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from course import flights
-from course.checks import Question, Unmet, expect, fail
-from course.checks.docker.containers import run
+from course.checks import Question, Unmet, expect, fail, fixture
+from course.checks.docker.containers import Container, run
 from course.checks.docker.contexts import context
-from course.checks.docker.images import build
+from course.checks.docker.images import Image, build
 from course.checks.http.contracts import Artifact, as_sent
 from course.checks.http.exchanges import get, post
 
 question = Question("The container, as it serves", points=16)
-november = as_sent(flights.planned("2013-11-20").sample(200, random_state=6))
-kept = {}
 
 
-def container(name="as it is", **options):
-    """A container of the image, one for each name; started at the first question."""
-    if name not in kept:
-        with question.progress("the container") as step:
-            step("building")
-            made = build(context("image"), arguments={"REVISION": "4f2a9c1"})
-            step(name)
-            kept[name] = run(made, port=8000, timeout=20, start=45, **options)
-    return kept[name]
+@fixture
+def november() -> list[dict[str, Any]]:
+    """Flights of November, as they are sent."""
+    return as_sent(flights.planned("2013-11-20").sample(200, random_state=6))
 
 
-def expect_predictions(service, sent) -> None:
+@fixture
+def image() -> Image:
+    """The image, built once."""
+    with question.progress("the container") as step:
+        step("building")
+        return build(context("image"), arguments={"REVISION": "4f2a9c1"})
+
+
+def container(image: Image, **options: Any) -> Container:
+    """A container of the image, which starts at the first request."""
+    return run(image, port=8000, timeout=20, start=45, **options)
+
+
+@fixture
+def service(image: Image) -> Iterator[Container]:
+    """A container of the image as it is."""
+    with contextlib.closing(container(image)) as running:
+        yield running
+
+
+def expect_predictions(service: Container, sent: list[dict[str, Any]]) -> None:
     """A container says of flights what the shipped artifact says of them."""
     answer = service.post("/predict", json={"flights": sent}).expect_status(200).json()
-    found = answer.get("predictions") if isinstance(answer, dict) else None
-    if not isinstance(found, list) or len(found) != len(sent):
+    predictions = answer.get("predictions") if isinstance(answer, dict) else None
+    if not isinstance(predictions, list) or len(predictions) != len(sent):
         fail(f"POST /predict gives no list of {len(sent)} predictions", actual=answer)
-    said = [one.get("probability") if isinstance(one, dict) else None for one in found]
+    said = [prediction.get("probability") if isinstance(prediction, dict) else None for prediction in predictions]
     if not all(isinstance(p, float) for p in said):
-        fail("a prediction must have a probability", actual=found[0])
+        fail("a prediction must have a probability", actual=predictions[0])
     expect(np.array(said), "the list of probabilities").is_close(
         Artifact("image/artifact").probabilities(sent), abs=1e-3, hint="which model is in the image?"
     )
 
 
 @question.check(points=3)
-def it_starts_locked_in():
+def it_starts_locked_in(service: Container) -> None:
     """it starts with a read-only root, without rights, within 30 seconds, and is ready"""
-    service = container()
     seconds = service.start()
     service.get("/health").expect_status(200)
     service.get("/ready").expect_status(200)
@@ -52,21 +68,20 @@ def it_starts_locked_in():
 
 
 @question.check(points=3)
-def it_says_what_the_model_says():
+def it_says_what_the_model_says(november: list[dict[str, Any]], service: Container) -> None:
     """it says of November's flights what the artifact says"""
-    expect_predictions(container(), november)
+    expect_predictions(service, november)
 
 
 @question.check(points=2)
-def its_health_check_finds_it_healthy():
+def its_health_check_finds_it_healthy(service: Container) -> None:
     """its health check finds it healthy"""
-    container().expect_healthy()
+    service.expect_healthy()
 
 
 @question.check(points=3)
-def it_ends_gracefully():
+def it_ends_gracefully(november: list[dict[str, Any]], service: Container) -> None:
     """SIGTERM ends it within 15 seconds, and the request on its way is answered"""
-    service = container()
     expect_predictions(service, november[:1])
     ending = service.stop(during=post("/predict", json=november[0]), timeout=15)
     if ending.status is None:
@@ -75,10 +90,11 @@ def it_ends_gracefully():
             expected="it ends by itself within 15 seconds",
             hint="which program is the first process, and does it get the signal?",
         )
-    if ending.answer is None or ending.answer.status != 200:
+    status = None if ending.answer is None else ending.answer.status
+    if status != 200:
         fail(
             "the request on its way got no answer",
-            actual=ending.lost or f"status {ending.answer.status}",
+            actual=ending.lost or f"status {status}",
             hint="a server for production ends what it began; is it the first process?",
         )
     if ending.status not in (0, 143):
@@ -94,12 +110,11 @@ def it_ends_gracefully():
     needs=it_says_what_the_model_says,
     hint="does it say the same of a flight alone, of many, and when many ask at once?",
 )
-def many_ask_at_once_in_december():
+def many_ask_at_once_in_december(service: Container) -> None:
     """in December, asked by many at once, it still says what the artifact says"""
     december = as_sent(flights.holdout()[0].sample(60, random_state=7))
-    service = container()
     expect_predictions(service, december)
-    answers = service.many([post("/predict", json=one) for one in december], clients=20)
+    answers = service.many([post("/predict", json=flight) for flight in december], clients=20)
     said = np.array([answer.expect_status(200).json()["probability"] for answer in answers])
     expect(said, "the list of probabilities").is_close(Artifact("image/artifact").probabilities(december), abs=1e-3)
 
@@ -110,14 +125,13 @@ def many_ask_at_once_in_december():
     needs=it_says_what_the_model_says,
     hint="docker run --user 23456:0 …: which file may that user not read, which folder not enter?",
 )
-def any_user_can_run_it():
+def any_user_can_run_it(november: list[dict[str, Any]], image: Image) -> None:
     """it runs as a user whom nobody knows"""
-    other = container("as another user", user="23456:0")
-    try:
-        expect_predictions(other, november[:3])
-    except Unmet as problem:  # it does not even start
-        fail(problem.reason)
-    other.close()
+    with contextlib.closing(container(image, user="23456:0")) as other:
+        try:
+            expect_predictions(other, november[:3])
+        except Unmet as problem:  # it does not even start
+            fail(problem.reason)
 
 
 @question.check(
@@ -126,9 +140,8 @@ def any_user_can_run_it():
     needs=it_says_what_the_model_says,
     hint="what does it keep in /tmp? It may be full, and it is empty after a restart",
 )
-def a_full_disk_and_a_restart_change_nothing():
+def a_full_disk_and_a_restart_change_nothing(november: list[dict[str, Any]], service: Container) -> None:
     """it answers with a full disk, and after a restart"""
-    service = container()
     service.start()
     with service.full_disk():
         expect_predictions(service, november[:3])
@@ -142,13 +155,13 @@ def a_full_disk_and_a_restart_change_nothing():
     needs=its_health_check_finds_it_healthy,
     hint="run the health check in a container in which no server runs: it must end with another status than 0",
 )
-def its_health_check_notices():
+def its_health_check_notices(image: Image) -> None:
     """its health check notices when nothing answers"""
-    silent = container("without its server", entrypoint=["python", "-c", "import time; time.sleep(300)"])
-    silent.launch()
-    found = silent.health(timeout=25, failures=1)
-    silent.close()
-    if found == "healthy":
+    asleep = container(image, entrypoint=["python", "-c", "import time; time.sleep(300)"])
+    with contextlib.closing(asleep) as silent:
+        silent.launch()
+        health = silent.health(timeout=25, failures=1)
+    if health == "healthy":
         fail("nothing answers, and it says that all is well")
 
 
@@ -158,14 +171,12 @@ def its_health_check_notices():
     needs=it_says_what_the_model_says,
     hint="which user runs it, how many workers are there, and is the model loaded before they are forked?",
 )
-def it_needs_little():
+def it_needs_little(november: list[dict[str, Any]], service: Container) -> None:
     """after some hundred flights it has less than 400 MB of memory, and no process is root's"""
-    service = container()
-    service.many([post("/predict", json=one) for one in november] + [get("/ready")] * 50, clients=10)
+    service.many([post("/predict", json=flight) for flight in november] + [get("/ready")] * 50, clients=10)
     expect(service.memory(), "its memory in MB").is_at_most(400)
     if 0 in service.users():
         fail("a process of it is root's")
-    service.close()
 
 
 ### END HIDDEN TESTS

@@ -1,6 +1,6 @@
-"""Reached or not?."""
+"""Which of the known vulnerabilities can somebody outside reach?"""
 
-from course.checks import Question, answer, fail
+from course.checks import Question, answers_in, fail, fixture
 
 question = Question("Reached or not?", points=3)
 IDS = {
@@ -9,21 +9,19 @@ IDS = {
 }
 
 
-def reached() -> dict:
+@fixture
+def reached() -> dict[str, bool]:
     """The shipped answers, True or False for each."""
-    found = answer("reached")
-    if not isinstance(found, dict):
-        fail('answers["reached"] is no dictionary', actual=found)
-    for one in sorted(IDS):
-        if not isinstance(found.get(one), bool):
-            fail(f"there is no answer for {one}", expected="True or False", actual=found.get(one))
-    return found
+    answers = answers_in("reached")
+    for advisory in sorted(IDS):
+        if not isinstance(answers.get(advisory), bool):
+            fail(f"there is no answer for {advisory}", expected="True or False", actual=answers.get(advisory))
+    return answers
 
 
 @question.check()
-def every_hole_has_an_answer():
+def every_hole_has_an_answer(reached: dict[str, bool]) -> None:
     """every hole has an answer"""
-    reached()
 
 
 ### BEGIN HIDDEN TESTS
@@ -35,10 +33,9 @@ def every_hole_has_an_answer():
     needs=every_hole_has_an_answer,
     hint="what can somebody out there send, and what does each of the programs on its way do with it?",
 )
-def the_right_ones_are_reached():
+def the_right_ones_are_reached(reached: dict[str, bool]) -> None:
     """those that can be reached are told from the others"""
-    found = reached()
-    if {one for one in IDS if found[one]} != {"GHSA-w3h3-4rj7-4ph4", "GHSA-hrfv-mqp8-q5rw"}:
+    if {advisory for advisory in IDS if reached[advisory]} != {"GHSA-w3h3-4rj7-4ph4", "GHSA-hrfv-mqp8-q5rw"}:
         fail("not all are right")
 
 

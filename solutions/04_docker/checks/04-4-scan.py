@@ -1,14 +1,23 @@
-"""Known holes."""
+"""Does the scanner find the known vulnerabilities of what is installed, and no others?"""
 
-from course.checks import Question, expect, fail, module
+from typing import Any
+
+from course.checks import Module, Question, expect, fail, fixture, module
 
 question = Question("Known holes", points=4)
-shipped = module("scan.py")
 
 
-def hole(number, package, *spans, ecosystem="PyPI", together=False, **more):
+@fixture
+def shipped() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("scan.py")
+
+
+def hole(
+    number: int, package: str, *spans: tuple[str, ...], ecosystem: str = "PyPI", together: bool = False, **more: Any
+) -> dict[str, Any]:
     """An advisory; a span is (introduced,) or (introduced, fixed)."""
-    ranges = [{"type": "ECOSYSTEM", "events": []} for _ in (spans[:1] if together else spans)]
+    ranges: list[dict[str, Any]] = [{"type": "ECOSYSTEM", "events": []} for _ in (spans[:1] if together else spans)]
     for place, span in enumerate(spans):
         pairs = zip(("introduced", "fixed"), span, strict=False)
         ranges[0 if together else place]["events"] += [{what: version} for what, version in pairs]
@@ -20,34 +29,36 @@ def hole(number, package, *spans, ecosystem="PyPI", together=False, **more):
     }
 
 
-def found(installed, *advisories):
+def holes_of(shipped: Module, installed: dict[str, str], *advisories: dict[str, Any]) -> list[tuple[Any, ...]]:
     said = shipped.scan([{"name": name, "version": version} for name, version in installed.items()], list(advisories))
-    if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
+    if not isinstance(said, list) or not all(isinstance(hole, dict) for hole in said):
         fail("scan() must return a list of dictionaries", actual=said)
-    return [tuple(one.get(key) for key in ("package", "version", "id", "fixed")) for one in said]
+    return [tuple(hole.get(key) for key in ("package", "version", "id", "fixed")) for hole in said]
 
 
 @question.check(points=1)
-def a_hole_is_found_from_introduced_to_fixed():
+def a_hole_is_found_from_introduced_to_fixed(shipped: Module) -> None:
     """a hole is found from the version in which it came to the one in which it went"""
     holes = hole(1, "timetable", ("1.2.0", "1.4.0"))
     for version, has in {"1.1.9": False, "1.2.0": True, "1.3.7": True, "1.4.0": False, "2.0": False}.items():
         wanted = [("timetable", version, "TEST-1", "1.4.0")] if has else []
-        expect(found({"timetable": version}, holes), f"the list of holes of timetable {version}").equals(wanted)
+        expect(holes_of(shipped, {"timetable": version}, holes), f"the list of holes of timetable {version}").equals(
+            wanted
+        )
 
 
 @question.check(points=1, needs=a_hole_is_found_from_introduced_to_fixed)
-def versions_and_names_are_compared_as_pip_does():
+def versions_and_names_are_compared_as_pip_does(shipped: Module) -> None:
     """versions and names are compared as pip does it, and the list is sorted"""
     holes = [
         hole(9, "Time_Table.Core", ("0", "2.10.0")),
         hole(3, "time-table-core", ("0", "2.9.1")),
         hole(5, "b", ("0",)),
     ]
-    expect(found({"time.table_core": "2.9.0", "other": "1"}, *holes), "the list of holes").equals(
+    expect(holes_of(shipped, {"time.table_core": "2.9.0", "other": "1"}, *holes), "the list of holes").equals(
         [("time-table-core", "2.9.0", "TEST-3", "2.9.1"), ("time-table-core", "2.9.0", "TEST-9", "2.10.0")]
     )
-    expect(found({"Time-Table_Core": "2.10.0"}, *holes), "the list of holes of 2.10.0").equals([])
+    expect(holes_of(shipped, {"Time-Table_Core": "2.10.0"}, *holes), "the list of holes of 2.10.0").equals([])
 
 
 ### BEGIN HIDDEN TESTS
@@ -59,16 +70,16 @@ def versions_and_names_are_compared_as_pip_does():
     needs=a_hole_is_found_from_introduced_to_fixed,
     hint="there can be several ranges, several pairs of events in one range, and no remedy at all",
 )
-def several_ranges_and_none_that_ends():
+def several_ranges_and_none_that_ends(shipped: Module) -> None:
     """several ranges each have their own remedy, and some have none"""
     for together in (False, True):
         holes = hole(1, "a", ("0", "2.3.8"), ("3.0.0", "3.0.1"), ("4.0",), together=together)
         wanted = {"2.3.7": "2.3.8", "2.3.8": 0, "2.9": 0, "3.0.0": "3.0.1", "3.0.1": 0, "4.0": None, "5.1": None}
         for version, fixed in wanted.items():
-            expect(found({"a": version}, holes), f"the list of holes of a {version}").equals(
+            expect(holes_of(shipped, {"a": version}, holes), f"the list of holes of a {version}").equals(
                 [] if fixed == 0 else [("a", version, "TEST-1", fixed)]
             )
-    expect(found({"a": "1.0rc1"}, hole(2, "a", ("0", "1.0"))), "the list of holes of a 1.0rc1").equals(
+    expect(holes_of(shipped, {"a": "1.0rc1"}, hole(2, "a", ("0", "1.0"))), "the list of holes of a 1.0rc1").equals(
         [("a", "1.0rc1", "TEST-2", "1.0")]
     )
 
@@ -79,7 +90,7 @@ def several_ranges_and_none_that_ends():
     needs=a_hole_is_found_from_introduced_to_fixed,
     hint="not every advisory still holds, and not every package of that name is one of Python",
 )
-def what_does_not_count():
+def what_does_not_count(shipped: Module) -> None:
     """what was withdrawn, or is about another ecosystem, does not count"""
     holes = [
         hole(1, "a", ("0", "9"), withdrawn="2024-05-01T00:00:00Z"),
@@ -87,8 +98,8 @@ def what_does_not_count():
         hole(3, "b", ("0", "9")),
         hole(4, "a", ("0", "9")),
     ]
-    expect(found({"a": "1"}, *holes), "the list of holes").equals([("a", "1", "TEST-4", "9")])
-    expect(found({}, *holes), "the list of holes of nothing").equals([])
+    expect(holes_of(shipped, {"a": "1"}, *holes), "the list of holes").equals([("a", "1", "TEST-4", "9")])
+    expect(holes_of(shipped, {}, *holes), "the list of holes of nothing").equals([])
 
 
 ### END HIDDEN TESTS

@@ -1,82 +1,88 @@
-"""Manifests."""
+"""Do the manifests of the service say all that it needs in order to run safely on any cluster?"""
 
 import base64
+from typing import Any
 
-from course.checks import Question, expect, fail
-from course.checks.kubernetes.manifests import manifests
-from course.checks.kubernetes.resource_files import quantity
+from course.checks import Question, expect, fail, fixture
+from course.checks.kubernetes.manifests import Manifests, manifests
+from course.checks.kubernetes.resource_files import Resource, quantity
 
-app = manifests("k8s")
 question = Question("Manifests", points=16)
 
 
-def decoded(text):
+@fixture
+def app() -> Manifests:
+    """The shipped manifests."""
+    return manifests("k8s")
+
+
+def decoded(text: Any) -> str | None:
     try:
         return base64.b64decode(str(text), validate=True).decode()
     except ValueError:
         return None
 
 
-def environment():
+def environment(app: Manifests) -> dict[str, tuple[str, Any]]:
     """What the containers of late-flights are given: name → (kind of the source, value)."""
-    found = {}
-    held = {}
-    for one in app.resources:
-        if one.kind in ("ConfigMap", "Secret"):
-            data = one.mapping("data")
-            if one.kind == "Secret":
-                data = {key: decoded(value) for key, value in data.items()} | one.mapping("stringData")
-            held[one.kind, one.name] = data
+    variables: dict[str, tuple[str, Any]] = {}
+    held: dict[tuple[str, Any], dict[str, Any]] = {}
+    for resource in app.resources:
+        if resource.kind in ("ConfigMap", "Secret"):
+            data = resource.mapping("data")
+            if resource.kind == "Secret":
+                data = {key: decoded(value) for key, value in data.items()} | resource.mapping("stringData")
+            held[resource.kind, resource.name] = data
     for container in app.one("Deployment", "late-flights").containers:
         entries = container.get("envFrom", []), container.get("env", [])
-        for source in [one for one in entries[0] if isinstance(one, dict)]:
+        for source in [entry for entry in entries[0] if isinstance(entry, dict)]:
             for kind, key in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
                 for name, value in held.get((kind, (source.get(key) or {}).get("name")), {}).items():
-                    found[f"{source.get('prefix') or ''}{name}"] = kind, value
-        for entry in [one for one in entries[1] if isinstance(one, dict)]:
-            name, source = str(entry.get("name")), entry.get("valueFrom")
-            if not isinstance(source, dict):
-                found[name] = "the Deployment itself", entry.get("value")
+                    variables[f"{source.get('prefix') or ''}{name}"] = kind, value
+        for entry in [entry for entry in entries[1] if isinstance(entry, dict)]:
+            name, origin = str(entry.get("name")), entry.get("valueFrom")
+            if not isinstance(origin, dict):
+                variables[name] = "the Deployment itself", entry.get("value")
                 continue
             for kind, key in (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")):
-                wanted = source.get(key) or {}
+                wanted = origin.get(key) or {}
                 values = held.get((kind, wanted.get("name")), {})
                 if wanted.get("key") in values:
-                    found[name] = kind, values[wanted["key"]]
-    return found
+                    variables[name] = kind, values[wanted["key"]]
+    return variables
 
 
-def parts():
+def parts(app: Manifests) -> tuple[Resource, Resource]:
     """The Deployment and the Service that were asked for."""
     return app.one("Deployment", "late-flights"), app.one("Service", "late-flights")
 
 
 @question.check(points=1)
-def all_parts_are_there():
+def all_parts_are_there(app: Manifests) -> None:
     """a Deployment and a Service named late-flights, a ConfigMap and a Secret"""
     app.expect_kinds("Deployment", "Service", "ConfigMap", "Secret")
-    parts()
+    parts(app)
 
 
 @question.check(points=2)
-def kubernetes_takes_them():
+def kubernetes_takes_them(app: Manifests) -> None:
     """every recent release of Kubernetes takes them, and they stay within their namespace"""
-    parts()
+    parts(app)
     app.expect("valid")
     app.expect("allowed")
 
 
 @question.check(points=1)
-def selectors_find_pods():
+def selectors_find_pods(app: Manifests) -> None:
     """selectors find the pods that they mean"""
-    parts()
+    parts(app)
     app.expect("selectors")
 
 
 @question.check(points=1)
-def ports_lead_to_the_container():
+def ports_lead_to_the_container(app: Manifests) -> None:
     """the Service's port 80 leads to a port of the container"""
-    _, service = parts()
+    _, service = parts(app)
     app.expect("ports")
     ports = [port.get("port") for _, port in service.items("spec.ports")]
     if 80 not in ports:
@@ -84,32 +90,32 @@ def ports_lead_to_the_container():
 
 
 @question.check(points=1)
-def settings_come_from_the_configmap():
+def settings_come_from_the_configmap(app: Manifests) -> None:
     """WEB_CONCURRENCY and WEB_THREADS come from a ConfigMap"""
-    found = environment()
+    variables = environment(app)
     app.expect("references")
     for name, value in (("WEB_CONCURRENCY", "1"), ("WEB_THREADS", "4")):
-        if name not in found:
+        if name not in variables:
             fail(f"the container is not given {name}", hint="envFrom gives all keys of a ConfigMap, env one by one")
-        expect(found[name][0], f"the source of {name}").equals("ConfigMap")
-        expect(found[name][1], name).equals(value, hint="the environment holds text, so write the number in quotes")
+        expect(variables[name][0], f"the source of {name}").equals("ConfigMap")
+        expect(variables[name][1], name).equals(value, hint="the environment holds text, so write the number in quotes")
 
 
 @question.check(points=2)
-def the_key_stands_in_the_secret():
+def the_key_stands_in_the_secret(app: Manifests) -> None:
     """the weather service's key stands in the Secret alone, and the container takes it from there"""
-    found = environment()
+    variables = environment(app)
     app.expect("no secrets")
     app.expect("references")
-    if "WEATHER_API_KEY" not in found:
+    if "WEATHER_API_KEY" not in variables:
         fail("the container is not given WEATHER_API_KEY", hint="env with valueFrom.secretKeyRef names Secret and key")
-    expect(found["WEATHER_API_KEY"][0], "the source of WEATHER_API_KEY").equals("Secret")
+    expect(variables["WEATHER_API_KEY"][0], "the source of WEATHER_API_KEY").equals("Secret")
     hint = "stringData takes it as it is; data wants it in Base64, without a line break at its end"
-    expect(found["WEATHER_API_KEY"][1], "the key in the Secret").equals("made-up-key-4711", hint=hint)
+    expect(variables["WEATHER_API_KEY"][1], "the key in the Secret").equals("made-up-key-4711", hint=hint)
 
 
 @question.check(points=2)
-def probes_ask_what_fits():
+def probes_ask_what_fits(app: Manifests) -> None:
     """three probes, and each asks what fits it"""
     app.expect("probes")
     for deployment in app.of("Deployment"):
@@ -118,26 +124,26 @@ def probes_ask_what_fits():
 
 
 @question.check(points=1)
-def it_says_what_it_needs():
+def it_says_what_it_needs(app: Manifests) -> None:
     """requests and limits are there"""
     app.expect("resources")
 
 
 @question.check(points=1)
-def the_image_is_pinned():
+def the_image_is_pinned(app: Manifests) -> None:
     """the image is named by its version"""
     app.expect("pinned image")
     repositories = [
-        str(one.get("image")).partition("@")[0].rpartition("/")[2].partition(":")[0]
+        str(container.get("image")).partition("@")[0].rpartition("/")[2].partition(":")[0]
         for deployment in app.of("Deployment")
-        for one in deployment.containers
+        for container in deployment.containers
     ]
     if "late-flights" not in repositories:
         fail("no container runs the image late-flights", actual=", ".join(repositories))
 
 
 @question.check(points=1)
-def it_has_no_needless_rights():
+def it_has_no_needless_rights(app: Manifests) -> None:
     """it does not run as root, gains no rights, and its system calls are filtered"""
     app.expect("non-root")
     app.expect("restricted")
@@ -152,17 +158,19 @@ PLACES = ("/tmp", "/var/tmp", "/usr/tmp")  # where Python looks for a place, unl
     hidden=True,
     hint="readOnlyRootFilesystem: true, and a volume, such as an emptyDir, where the service must write",
 )
-def it_writes_only_where_it_must():
+def it_writes_only_where_it_must(app: Manifests) -> None:
     """the root can only be read, and there is a place for temporary files"""
     app.expect("read-only")
-    given = [value for _, value in environment().values()]
+    values = [value for _, value in environment(app).values()]
     for deployment in app.of("Deployment"):
-        volumes = [one["name"] for _, one in deployment.items("spec.template.spec.volumes") if "emptyDir" in one]
-        for one in deployment.containers:
-            mounts = [entry for entry in one.get("volumeMounts", []) if entry.get("name") in volumes]
+        volumes = [
+            volume["name"] for _, volume in deployment.items("spec.template.spec.volumes") if "emptyDir" in volume
+        ]
+        for container in deployment.containers:
+            mounts = [entry for entry in container.get("volumeMounts", []) if entry.get("name") in volumes]
             paths = [str(entry.get("mountPath")).rstrip("/") for entry in mounts]
-            told = f"{one.get('args')} {one.get('command')} {given}"
-            if "/dev/shm" not in told and not any(path in PLACES or (path and path in told) for path in paths):
+            words = f"{container.get('args')} {container.get('command')} {values}"
+            if "/dev/shm" not in words and not any(path in PLACES or (path and path in words) for path in paths):
                 fail("gunicorn has nowhere to write its temporary files", actual=", ".join(paths) or "no emptyDir")
 
 
@@ -172,20 +180,20 @@ def it_writes_only_where_it_must():
     needs=it_says_what_it_needs,
     hint="the service needs about 90 MB: a limit just above kills it under load, one far above is no limit",
 )
-def the_numbers_fit_the_service():
+def the_numbers_fit_the_service(app: Manifests) -> None:
     """requests and limits fit a service of 90 MB"""
     for deployment in app.of("Deployment"):
-        for one in deployment.containers:
-            limit = quantity(one.get("resources.limits.memory"))
+        for container in deployment.containers:
+            limit = quantity(container.get("resources.limits.memory")) or 0.0
             expect(limit / 2**20, "the limit of memory, in MiB").is_between(120, 1024)
-            asked = quantity(one.get("resources.requests.memory", one.get("resources.limits.memory")))
-            expect(asked / 2**20, "the request for memory, in MiB").is_between(32, 1024)
-            cpu = quantity(one.get("resources.requests.cpu", one.get("resources.limits.cpu")))
+            asked = quantity(container.get("resources.requests.memory", container.get("resources.limits.memory")))
+            expect((asked or 0.0) / 2**20, "the request for memory, in MiB").is_between(32, 1024)
+            cpu = quantity(container.get("resources.requests.cpu", container.get("resources.limits.cpu")))
             expect(cpu, "the request for processor time, in processors").is_between(0.01, 2)
 
 
 @question.check(points=1, hidden=True, hint="how many pods answer while a new version comes?")
-def somebody_always_answers():
+def somebody_always_answers(app: Manifests) -> None:
     """two pods or more, and while a new version comes, one that is ready remains"""
     app.expect_replicas(2)
     app.expect("rollout")

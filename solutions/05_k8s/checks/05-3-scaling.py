@@ -1,12 +1,26 @@
-"""What the autoscaler computes."""
+"""Do the functions compute what the autoscaler of Kubernetes would decide?"""
 
-from course.checks import Question, expect, module
+from course.checks import Module, Question, expect, fixture, module
 
 question = Question("What the autoscaler computes", points=5)
-scaling = module("scaling.py")
 
 
-def expect_wish(wanted, pods, usage, target=60, least=1, most=20, hint=None):
+@fixture
+def scaling() -> Module:
+    """The shipped module, called in a process of its own."""
+    return module("scaling.py")
+
+
+def expect_wish(
+    scaling: Module,
+    wanted: int,
+    pods: int,
+    usage: int,
+    target: int = 60,
+    least: int = 1,
+    most: int = 20,
+    hint: str | None = None,
+) -> None:
     """The wish is as expected."""
     said = scaling.wish(pods, usage, target, least, most)
     what = f"wish() with {pods} pods at {usage} %, target {target} %, from {least} to {most}"
@@ -14,23 +28,23 @@ def expect_wish(wanted, pods, usage, target=60, least=1, most=20, hint=None):
 
 
 @question.check(points=1)
-def busy_pods_get_help():
+def busy_pods_get_help(scaling: Module) -> None:
     """it goes up and down with how busy the pods are"""
-    expect_wish(5, 3, 90)
-    expect_wish(8, 4, 120)
-    expect_wish(2, 4, 30)
-    expect_wish(3, 4, 40, hint="a part of a pod counts as a whole pod")
+    expect_wish(scaling, 5, 3, 90)
+    expect_wish(scaling, 8, 4, 120)
+    expect_wish(scaling, 2, 4, 30)
+    expect_wish(scaling, 3, 4, 40, hint="a part of a pod counts as a whole pod")
 
 
 @question.check(points=1, needs=busy_pods_get_help)
-def bounds_hold():
+def bounds_hold(scaling: Module) -> None:
     """it stays within its bounds"""
-    expect_wish(6, 4, 240, least=2, most=6)
-    expect_wish(2, 4, 1, least=2, most=6)
+    expect_wish(scaling, 6, 4, 240, least=2, most=6)
+    expect_wish(scaling, 2, 4, 1, least=2, most=6)
 
 
 @question.check(points=1)
-def a_larger_wish_is_remembered():
+def a_larger_wish_is_remembered(scaling: Module) -> None:
     """the largest wish of the last five minutes is decided"""
     wishes = [(0, 2), (15, 6), (30, 4), (45, 3)]
     expect(scaling.decision(wishes, 45, 300), "decision() 30 seconds after a wish for 6").equals(6)
@@ -44,15 +58,15 @@ def a_larger_wish_is_remembered():
     needs=busy_pods_get_help,
     hint="of a target of 50 %, ten per cent are 5: from 45 to 55 nothing changes. Do the bounds hold also then?",
 )
-def small_differences_change_nothing():
+def small_differences_change_nothing(scaling: Module) -> None:
     """within ten per cent of the target nothing changes, and the bounds still hold"""
     for usage, wanted in ((55, 10), (45, 10), (56, 12), (44, 9), (50, 10)):
-        expect_wish(wanted, 10, usage, target=50)
-    expect_wish(4, 2, 60, least=4, most=6)
-    expect_wish(6, 9, 58, least=2, most=6)
-    expect_wish(7, 3, 140, target=60)
-    expect_wish(1, 1, 66)
-    expect_wish(2, 1, 67)
+        expect_wish(scaling, wanted, 10, usage, target=50)
+    expect_wish(scaling, 4, 2, 60, least=4, most=6)
+    expect_wish(scaling, 6, 9, 58, least=2, most=6)
+    expect_wish(scaling, 7, 3, 140, target=60)
+    expect_wish(scaling, 1, 1, 66)
+    expect_wish(scaling, 2, 1, 67)
 
 
 @question.check(
@@ -61,7 +75,7 @@ def small_differences_change_nothing():
     needs=a_larger_wish_is_remembered,
     hint="a wish that is just as old as the window still counts",
 )
-def the_window_ends_where_it_should():
+def the_window_ends_where_it_should(scaling: Module) -> None:
     """a wish counts until it is older than the window, and the order does not matter"""
     expect(scaling.decision([(300, 2), (0, 5)], 300, 300)).equals(5)
     expect(scaling.decision([(301, 2), (0, 5)], 301, 300)).equals(2)
