@@ -14,7 +14,7 @@ from nbgrader.api import Gradebook
 from course.grading.gradebook import stock_commands
 from course.grading.pipeline import submission
 from course.grading.sandbox import policy
-from course.labs import notebooks, release, running
+from course.labs import notebooks, release, running, source
 
 LAB = "01_tiny"
 
@@ -39,7 +39,7 @@ def test_student_cells_see_no_notebook_and_what_they_write_stays_for_the_next(cl
     )
     submission._forget_zygote()
     (output,) = notebook.cells[0].outputs
-    assert output.data["text/plain"] == "'data.csv,made.txt,shipped,timestamp.txt'"
+    assert output.data["text/plain"] == "'checks,data.csv,made.txt,shipped,timestamp.txt'"
     folder = class_root / "classroom" / "submitted" / "ada" / LAB
     assert (folder / "made.txt").read_text() == "here"
     assert (folder / "01_answer.ipynb").is_file()
@@ -116,4 +116,4 @@ def test_cells_are_restored_from_the_gradebook(class_root, resources):
     restored, _ = stock_commands.RestoreCells(config=release.configuration(class_root)).preprocess(notebook, resources)
     names = [cell.metadata.nbgrader.grade_id for cell in restored.cells if "nbgrader" in cell.metadata]
     assert names == ["01-1-sum", "01-1-file", "01-1-why"]
-    assert any("BEGIN HIDDEN TESTS" in cell.source for cell in restored.cells)
+    assert source.grade_cell("01-1-sum") in [cell.source for cell in restored.cells]
