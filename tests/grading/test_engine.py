@@ -28,8 +28,8 @@ def hand_in(root, count):
     files = outcomes.handed_in(root / "classroom" / "submitted" / "ada" / LAB).files
     for number in range(count):
         folder = root / "classroom" / "submitted" / f"student-{number:04}" / LAB
-        folder.mkdir(parents=True)
         for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data.replace(b'"cells": [', b'"cells": [' + b" " * number, 1))
 
 
