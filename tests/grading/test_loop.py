@@ -199,6 +199,7 @@ def test_the_validate_button_is_content_when_all_visible_checks_pass(released_ro
         mine = notebooks.read(path)
         mine.cells = [checks.get(notebooks.grade_id(cell), cell) for cell in mine.cells]
         notebooks.write(mine, path)
+    shutil.copytree(released_root / "labs" / LAB / "checks", folder / "checks")
     (folder / "wrong.ipynb").write_text((folder / "01_answer.ipynb").read_text().replace("sum([20, 22])", "'42'"))
     right, wrong = (_validate(folder / name) for name in ("01_answer.ipynb", "wrong.ipynb"))
     assert "Success! Your notebook passes all the tests." in right

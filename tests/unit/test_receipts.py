@@ -12,6 +12,7 @@ import zipfile
 import nbformat
 import pytest
 
+from course.base import mime
 from course.student import handing_in, receipts, saved_notebooks, status
 from course.student.handing_in import HandingInError
 
@@ -24,7 +25,7 @@ def code(source, outputs=(), **marks):
 
 
 def result(record):
-    return nbformat.v4.new_output("execute_result", data={status.MIME: record, "text/plain": "1"}, execution_count=1)
+    return nbformat.v4.new_output("execute_result", data={mime.RESULT: record, "text/plain": "1"}, execution_count=1)
 
 
 @pytest.fixture
