@@ -24,7 +24,7 @@ LOADING_S = 60.0  # how long a question's module may take to be imported
 MAX_ANSWER_BYTES = 16 * 2**20
 
 
-class Process(Protocol):
+class ExaminerProcess(Protocol):
     """What is needed of the process that runs questions: subprocess.Popen's and the sandbox's have it."""
 
     def kill(self) -> None: ...
@@ -39,9 +39,9 @@ class Examiner:
         folder: where the questions' modules are.
     """
 
-    def __init__(self, start: Callable[[int, Path], Process], folder: Path) -> None:
+    def __init__(self, start: Callable[[int, Path], ExaminerProcess], folder: Path) -> None:
         self._start, self._folder = start, folder
-        self._process: Process | None = None
+        self._process: ExaminerProcess | None = None
         self._connection: socket.socket | None = None
         self._unread = b""
 
@@ -131,7 +131,7 @@ def plain(folder: Path, environment: Mapping[str, str]) -> Examiner:
         environment: of the process.
     """
 
-    def start(descriptor: int, checks: Path) -> Process:
+    def start(descriptor: int, checks: Path) -> ExaminerProcess:
         command = [sys.executable, "-P", "-m", "course.checks.core.serving", str(descriptor), str(checks)]
         silent = subprocess.DEVNULL
         return subprocess.Popen(

@@ -19,7 +19,7 @@ from course.base import atomic
 from course.grading.gradebook import database
 from course.grading.pipeline import classroom, outcomes, submission, worker_pool
 from course.grading.pipeline.classroom import ClassroomError, Options
-from course.grading.pipeline.submission import Answer, Cell, Notebook, Outcome
+from course.grading.pipeline.submission import AnswerCell, Cell, Notebook, SubmissionOutcome
 
 LAB = "01_tiny"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def judge(work):
     """Scores that depend on what was handed in and on the tests, and on nothing else."""
-    outcome = Outcome(work.student, LAB, submission.fingerprint(work.files), work.assignment.fingerprint)
+    outcome = SubmissionOutcome(work.student, LAB, submission.fingerprint(work.files), work.assignment.fingerprint)
     for source in work.assignment.notebooks:
         text = work.files.get(f"{source.name}.ipynb", b"")
         seen = submission._hash(text, work.assignment.fingerprint)
@@ -37,7 +37,7 @@ def judge(work):
             score = None if by_hand else float(int(seen, 16) % int(cell.points + 1))
             book.cells.append(Cell(cell.name, cell.points, score, "", None, seen, by_hand))
         book.answers = [
-            Answer(cell.name, False, seen, source.graded()[0].name) for cell in source.cells if cell.solution
+            AnswerCell(cell.name, False, seen, source.graded()[0].name) for cell in source.cells if cell.solution
         ]
         outcome.notebooks.append(book)
     return outcome

@@ -15,7 +15,7 @@ from nbgrader.api import Gradebook
 
 from course.grading.gradebook import database
 from course.grading.pipeline import outcomes
-from course.grading.pipeline.submission import Answer, Cell, Notebook, Outcome
+from course.grading.pipeline.submission import AnswerCell, Cell, Notebook, SubmissionOutcome
 from course.grading.reports import class_report, feedback, marks
 from course.labs import source
 
@@ -44,10 +44,10 @@ def outcome(student, *, score=20.0, checks=CHECKS, why=None, problem=""):
         Cell("01-1-file", 10, 10.0, "t", {**record, "title": "A file", "points": 10, "checks": []}, "j"),
         Cell("01-1-why", 10, why, "graded by hand", None, "j", by_hand=True),
     ]
-    first.answers = [Answer("01-1-sum-answer", False, "j", "01-1-sum")]
+    first.answers = [AnswerCell("01-1-sum-answer", False, "j", "01-1-sum")]
     second = Notebook("02_module", problem=problem)
     second.cells = [Cell("01-2-double", 40, 0.0 if problem else 40.0, problem, None, "")]
-    return Outcome(student, LAB, "s", "t", [first, second], seconds=2.0)
+    return SubmissionOutcome(student, LAB, "s", "t", [first, second], seconds=2.0)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from course.grading.gradebook import database
 from course.grading.gradebook.database import Gradebook
 from course.grading.pipeline import assignment, outcomes
-from course.grading.pipeline.submission import Answer, Cell, Notebook, Outcome
+from course.grading.pipeline.submission import AnswerCell, Cell, Notebook, SubmissionOutcome
 from course.labs import release
 
 LAB = "01_tiny"
@@ -87,12 +87,12 @@ def outcome(student, score=30.0, *, seen="x", trouble=""):
             Cell("01-1-why", 10, None, "graded by hand", None, seen, by_hand=True),
         ],
         answers=[
-            Answer("01-1-sum-answer", True, seen, "01-1-sum"),
-            Answer("01-1-file-answer", False, seen, "01-1-file"),
+            AnswerCell("01-1-sum-answer", True, seen, "01-1-sum"),
+            AnswerCell("01-1-file-answer", False, seen, "01-1-file"),
         ],
     )
     second = Notebook("02_module", cells=[Cell("01-2-double", 40, 40.0, "", None, seen)])
-    return Outcome(student, LAB, f"work {seen}", "tests", [first, second], trouble=trouble)
+    return SubmissionOutcome(student, LAB, f"work {seen}", "tests", [first, second], trouble=trouble)
 
 
 def record(root, *made, at=None):

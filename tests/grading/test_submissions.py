@@ -216,7 +216,7 @@ def test_names_of_any_script_are_taken_in_graded_and_told(class_root, tmp_path, 
 
     from course.grading.gradebook import database
     from course.grading.pipeline import assignment, outcomes
-    from course.grading.pipeline.submission import Cell, Notebook, Outcome
+    from course.grading.pipeline.submission import Cell, Notebook, SubmissionOutcome
     from course.grading.reports import marks
     from course.labs import release
 
@@ -224,7 +224,9 @@ def test_names_of_any_script_are_taken_in_graded_and_told(class_root, tmp_path, 
     assert taken.student == unicodedata.normalize("NFC", student)
     assert taken.folder.is_dir()
     config = release.configuration(class_root)
-    done = Outcome(taken.student, "01_tiny", "s", "t", [Notebook("02_module", cells=[Cell("01-2-double", 40, 7.0)])])
+    done = SubmissionOutcome(
+        taken.student, "01_tiny", "s", "t", [Notebook("02_module", cells=[Cell("01-2-double", 40, 7.0)])]
+    )
     outcomes.Store(class_root, "01_tiny").keep(done, {})
     with database.Gradebook(config.CourseDirectory.db_url, "late-flights") as book:
         with book.transaction() as connection:

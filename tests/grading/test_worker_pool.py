@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from course.grading.pipeline import assignment, submission, worker_pool
-from course.grading.pipeline.submission import Outcome, Work
+from course.grading.pipeline.submission import SubmissionOutcome, Work
 from course.grading.sandbox import policy, zygote
 
 KEY = assignment.Assignment("01_tiny", ())
@@ -42,7 +42,7 @@ def grade(task):
         raise policy.NoSandbox("none here")
     if kind == "slow":
         time.sleep(0.5)
-    return Outcome(task.student, "01_tiny", submission.fingerprint(task.files), "tests")
+    return SubmissionOutcome(task.student, "01_tiny", submission.fingerprint(task.files), "tests")
 
 
 @pytest.fixture

@@ -178,7 +178,7 @@ class Answers:
     ],
 )
 def test_an_answer_is_a_prediction_or_a_problem_of_the_clients(status, kind, body, says):
-    answer = contracts.Answer("POST /predict", status, {"content-type": kind}, body)
+    answer = contracts.Response("POST /predict", status, {"content-type": kind}, body)
     if says is None:
         assert len(contracts.fuzz(Answers(answer), json.dumps(FLIGHT), count=6)) == 6
         return

@@ -304,7 +304,7 @@ class Worker(Talk):
 
         Raises:
             Stopped: it did not answer in time, or ended. It is gone then.
-            wire.WireError: an argument cannot travel (it lives on), or the answer is no answer (it is gone).
+            serialization.WireError: an argument cannot travel (it lives on), or the answer is no answer (it is gone).
         """
         message = serialization.frame(serialization.pack({"do": do, **details}))
         with self.exchange(message) as read:

@@ -1,7 +1,7 @@
 """Whether a service keeps what it promises: `artifact()` says what its model says, `scorer()`, `description()`.
 
-The near side of `oracle`, which works in a worker's process; it distrusts every answer, and puts into words what is
-wrong. Whatever a student's description holds, requests are made from it only there.
+The near side of `service_contract`, which works in a worker's process; it distrusts every answer, and puts into words
+what is wrong. Whatever a student's description holds, requests are made from it only there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from course import shipping
 from course.checks.core.expectations import CheckFailed, Unmet, fail
 from course.checks.core.processes import Worker
 from course.checks.files import reading
-from course.checks.http.exchanges import Answer, post
+from course.checks.http.exchanges import Response, post
 from course.checks.http.services import Service
 from course.checks.python.modules import ask, explain
 
@@ -45,19 +45,19 @@ def as_sent(planned: pd.DataFrame, zone: str | None = None) -> list[dict[str, An
 
 
 class _Asked:
-    """A worker with `oracle` in it, started at the first question."""
+    """A worker with `service_contract` in it, started at the first question."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout, self._worker = timeout, None
 
     def request(self, title: str, what: str, place: str, function: str, /, **arguments: Any) -> dict[str, Any]:
-        """Call a function of `oracle`; every way to fail becomes an Unmet with this title."""
+        """Call a function of `service_contract`; every way to fail becomes an Unmet with this title."""
         try:
             if self._worker is None or self._worker.process.poll() is not None:
                 worker = Worker(timeout=self._timeout)
                 started = ask(worker, what, "use", name=_ORACLE)
                 if "error" in started:
-                    raise RuntimeError(f"the course's oracle did not start: {started['error']}")
+                    raise RuntimeError(f"the worker of service_contract did not start: {started['error']}")
                 self._worker = worker
             answer = ask(self._worker, what, "call", function=function, args=[], kwargs=arguments)
             if "error" in answer:
@@ -189,7 +189,7 @@ def bodies(text: str, *, count: int = 60, seed: int = 0, timeout: float = 30.0) 
     return [(str(body).encode(), fair is True) for body, fair in zip(texts, allowed, strict=True)]
 
 
-def fuzz(api: Service, text: str, *, count: int = 60, seed: int = 0) -> list[tuple[bytes, bool, Answer]]:
+def fuzz(api: Service, text: str, *, count: int = 60, seed: int = 0) -> list[tuple[bytes, bool, Response]]:
     """Send what :func:`bodies` makes to a service, ten at once.
 
     Returns:

@@ -56,7 +56,7 @@ def post(
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What came back over HTTP; nothing of it is to be trusted.
 
     Attributes:
@@ -110,7 +110,7 @@ class Answer:
             fail(f"the answer to {self.asked} is nested too deeply")
         return found
 
-    def expect_status(self, *statuses: int, hint: str | None = None) -> Answer:
+    def expect_status(self, *statuses: int, hint: str | None = None) -> Response:
         """Fail the check unless the status is one of these; return the answer."""
         if self.status not in statuses:
             found = f"{_status(self.status)}: {self._begin()}" if self.body else _status(self.status)
@@ -174,7 +174,7 @@ class _Wire(io.BytesIO):
         return self
 
 
-def parse(request: Request, raw: bytes, seconds: float) -> Answer:
+def parse(request: Request, raw: bytes, seconds: float) -> Response:
     """An answer as it came over the wire.
 
     Raises:
@@ -192,7 +192,7 @@ def parse(request: Request, raw: bytes, seconds: float) -> Answer:
     for name, value in response.getheaders():
         name = name.lower()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Answer(request.asked, response.status, headers, body, seconds)
+    return Response(request.asked, response.status, headers, body, seconds)
 
 
 def _status(code: int) -> str:

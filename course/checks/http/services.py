@@ -20,7 +20,7 @@ from typing import Any
 from course import shipping
 from course.checks.core import processes
 from course.checks.core.expectations import CheckFailed, Unmet, not_graded_here
-from course.checks.http.exchanges import Answer, Request, get, parse, post
+from course.checks.http.exchanges import Request, Response, get, parse, post
 from course.sandboxed import programs
 from course.sandboxed.programs.serve import BROKEN
 
@@ -83,7 +83,7 @@ class Stop:
 
     status: int | None
     seconds: float
-    answer: Answer | None = None
+    answer: Response | None = None
     lost: str | None = None
 
 
@@ -107,19 +107,19 @@ class Service:
 
     # asking
 
-    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> Response:
         """Ask with GET; see :meth:`request`."""
         return self.ask(get(path, headers))
 
     def post(
         self, path: str, *, json: Any = None, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> Answer:
+    ) -> Response:
         """Ask with POST; see :func:`post` and :meth:`request`."""
         return self.ask(post(path, json=json, headers=headers, body=body))
 
     def request(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> Answer:
+    ) -> Response:
         """Ask, and wait for the answer.
 
         Args:
@@ -133,11 +133,11 @@ class Service:
         """
         return self.ask(Request(method, path, dict(headers or {}), body))
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Response:
         """Ask one prepared request; see :meth:`request`."""
         return self.many([request], clients=1)[0]
 
-    def many(self, requests: Sequence[Request], *, clients: int = 50) -> list[Answer]:
+    def many(self, requests: Sequence[Request], *, clients: int = 50) -> list[Response]:
         """Ask many requests, some at once, each over a connection of its own.
 
         Args:
@@ -159,7 +159,7 @@ class Service:
     @contextlib.contextmanager
     def slow_client(
         self, path: str = "/predict", *, json: Any = None, count: int = 1, seconds: float = 5.0
-    ) -> Iterator[list[Answer]]:
+    ) -> Iterator[list[Response]]:
         """While the block runs, clients send a request to the service drop by drop.
 
         Args:
@@ -176,7 +176,7 @@ class Service:
         size = max(1, len(request.raw()) // 40)
         spec |= {"chunk": size, "pause": seconds / 40, "timeout": seconds + self.timeout}
         names = self._message(self.timeout, do="open", clients=[spec] * count).get("names")
-        answers: list[Answer] = []
+        answers: list[Response] = []
         yield answers
         reply = self._message(seconds + self.timeout, do="collect", names=names)
         answers += self._read([request] * count, reply)
@@ -376,7 +376,7 @@ class Service:
         except (LookupError, TypeError, ValueError):
             raise CheckFailed("the service answered in a form that the check cannot read") from None
 
-    def _read(self, requests: Sequence[Request], reply: dict[str, Any]) -> list[Answer]:
+    def _read(self, requests: Sequence[Request], reply: dict[str, Any]) -> list[Response]:
         answers, failures = [], []
         for place, request in enumerate(requests):
             raw, end, seconds = self._one(reply, place)

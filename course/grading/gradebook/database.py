@@ -21,7 +21,7 @@ from traitlets.config import Config
 
 from course.base.errors import UserError
 from course.grading.pipeline.assignment import Assignment
-from course.grading.pipeline.submission import Outcome
+from course.grading.pipeline.submission import SubmissionOutcome
 
 PATIENCE = 60.0  # seconds to wait for a gradebook that another program writes
 
@@ -123,7 +123,9 @@ class Gradebook:
             query = sa.select(_recorded.c.student, _recorded.c.outcome).where(_recorded.c.lab == lab)
             return dict(connection.execute(query).all())
 
-    def record(self, outcomes: list[tuple[Outcome, dt.datetime | None]], key: Assignment, config: Config) -> None:
+    def record(
+        self, outcomes: list[tuple[SubmissionOutcome, dt.datetime | None]], key: Assignment, config: Config
+    ) -> None:
         """Write outcomes, each with the time at which the work was handed in. Writing again changes nothing.
 
         What a person entered (scores, comments, extra credit) stays; where it judged something that has changed since,
@@ -204,7 +206,7 @@ class Gradebook:
         return {row["id"]: {name: row[name] or "" for name in names} for row in rows}
 
 
-def identity(outcome: Outcome, handed_in: dt.datetime | None) -> str:
+def identity(outcome: SubmissionOutcome, handed_in: dt.datetime | None) -> str:
     """What tells one outcome from another: what was judged, by what, and when it was handed in."""
     state = "trouble" if outcome.trouble else "graded"
     when = handed_in.strftime("%Y%m%dT%H%M%S.%f") if handed_in else "-"
@@ -228,7 +230,7 @@ class _LabRows:
             for kind in kinds.get(cell["type"], ()):
                 self.cells[kind].setdefault(cell["notebook_id"], {})[cell["name"]] = cell["id"]
 
-    def record(self, outcome: Outcome, handed_in: dt.datetime | None, penalties: AssignLatePenalties) -> None:
+    def record(self, outcome: SubmissionOutcome, handed_in: dt.datetime | None, penalties: AssignLatePenalties) -> None:
         """Write one outcome."""
         here = sa.and_(_recorded.c.lab == self.name, _recorded.c.student == outcome.student)
         text = self.connection.execute(sa.select(_recorded.c.judged).where(here)).scalar()

@@ -21,7 +21,7 @@ from course.grading.gradebook.database import Gradebook
 from course.grading.pipeline import assignment, outcomes, submission
 from course.grading.pipeline.assignment import Assignment
 from course.grading.pipeline.execute import Settings
-from course.grading.pipeline.submission import Outcome, Work
+from course.grading.pipeline.submission import SubmissionOutcome, Work
 from course.grading.pipeline.worker_pool import WorkerPool
 from course.grading.progress import Progress
 from course.labs import release
@@ -204,9 +204,9 @@ class _Recorder:
 
     def __init__(self, book: Gradebook, cells: Assignment, config) -> None:
         self.book, self._cells, self._config = book, cells, config
-        self._waiting: list[tuple[Outcome, dt.datetime | None]] = []
+        self._waiting: list[tuple[SubmissionOutcome, dt.datetime | None]] = []
 
-    def add(self, outcome: Outcome, handed_in: dt.datetime | None) -> None:
+    def add(self, outcome: SubmissionOutcome, handed_in: dt.datetime | None) -> None:
         self._waiting.append((outcome, handed_in))
         if len(self._waiting) >= BATCH:
             self.flush()

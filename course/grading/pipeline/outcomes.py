@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course.base import atomic, timestamps, untrusted
-from course.grading.pipeline.submission import Outcome
+from course.grading.pipeline.submission import SubmissionOutcome
 
 VERSION = 1
 MAX_FILES = 2_000
@@ -72,23 +72,23 @@ class Store:
         """The file of one student's outcome."""
         return self.folder / f"{student}.json"
 
-    def read(self, student: str) -> Outcome | None:
+    def read(self, student: str) -> SubmissionOutcome | None:
         """The outcome of a student's work, or None where there is none that can be used."""
         try:
             data = json.loads(self.path(student).read_text(encoding="utf-8"))
-            outcome = Outcome.from_dict(data["outcome"]) if data.get("version") == VERSION else None
+            outcome = SubmissionOutcome.from_dict(data["outcome"]) if data.get("version") == VERSION else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         # a run that was killed between two renames leaves an outcome without its notebooks
         whole = outcome is None or outcome.trouble or (self._autograded / student / self.lab).is_dir()
         return outcome if whole else None
 
-    def all(self) -> list[Outcome]:
+    def all(self) -> list[SubmissionOutcome]:
         """Every outcome of the lab, by student."""
         found = (self.read(path.stem) for path in sorted(self.folder.glob("[!.]*.json")))
         return [outcome for outcome in found if outcome is not None]
 
-    def keep(self, outcome: Outcome, files: dict[str, bytes]) -> None:
+    def keep(self, outcome: SubmissionOutcome, files: dict[str, bytes]) -> None:
         """Make an outcome durable: the executed notebooks for the formgrader first, then the outcome itself.
 
         Args:

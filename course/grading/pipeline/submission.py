@@ -82,7 +82,7 @@ class Cell:
 
 
 @dataclass
-class Answer:
+class AnswerCell:
     """An answer cell: its nbgrader id, whether it is as it was given, a hash of it, and the graded cell after it."""
 
     grade_id: str
@@ -108,13 +108,13 @@ class Notebook:
     problem: str = ""
     notes: list[str] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[AnswerCell] = field(default_factory=list)
     executed: str = ""
     seconds: float = 0.0
 
 
 @dataclass
-class Outcome:
+class SubmissionOutcome:
     """What became of one submission.
 
     Attributes:
@@ -141,14 +141,14 @@ class Outcome:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Outcome:
+    def from_dict(cls, data: dict[str, Any]) -> SubmissionOutcome:
         """From plain data; see :meth:`to_dict`."""
         books = [
             Notebook(
                 **{
                     **book,
                     "cells": [Cell(**cell) for cell in book["cells"]],
-                    "answers": [Answer(**answer) for answer in book["answers"]],
+                    "answers": [AnswerCell(**answer) for answer in book["answers"]],
                 }
             )
             for book in data["notebooks"]
@@ -165,7 +165,7 @@ def fingerprint(files: dict[str, bytes]) -> str:
     return found.hexdigest()
 
 
-def grade(work: Work) -> Outcome:
+def grade(work: Work) -> SubmissionOutcome:
     """Grade one submission. What a student did never raises.
 
     Raises:
@@ -186,10 +186,12 @@ def grade(work: Work) -> Outcome:
         _end_after(0)
 
 
-def _grade(work: Work) -> Outcome:
+def _grade(work: Work) -> SubmissionOutcome:
     started = time.perf_counter()
     asked = work.assignment
-    outcome = Outcome(work.student, asked.lab, fingerprint(work.files), asked.fingerprint, notes=[*work.notes])
+    outcome = SubmissionOutcome(
+        work.student, asked.lab, fingerprint(work.files), asked.fingerprint, notes=[*work.notes]
+    )
     clock = _Clock(outcome.phases)
     with clock("warm up"):
         path = os.environ[zygote.ENVIRONMENT] = warm(work.assignment.warm)
@@ -211,10 +213,10 @@ def _grade(work: Work) -> Outcome:
     return outcome
 
 
-def given_up(work: Work, reason: str) -> Outcome:
+def given_up(work: Work, reason: str) -> SubmissionOutcome:
     """The outcome of a submission that could not be graded: everything in it waits for a person."""
     asked = work.assignment
-    outcome = Outcome(work.student, asked.lab, fingerprint(work.files), asked.fingerprint, trouble=reason)
+    outcome = SubmissionOutcome(work.student, asked.lab, fingerprint(work.files), asked.fingerprint, trouble=reason)
     for source in work.assignment.notebooks:
         cells = [Cell(cell.name, cell.points or 0, None, reason) for cell in source.graded()]
         outcome.notebooks.append(Notebook(source.name, problem=reason, cells=cells))
@@ -233,7 +235,7 @@ def _grade_notebook(work: Work, source: SourceNotebook, folder: Path, clock: _Cl
     except restore.Unreadable as problem:
         done.problem = str(problem)
         done.cells = [Cell(cell.name, cell.points or 0, 0.0, done.problem) for cell in source.graded()]
-        done.answers = [Answer(cell.name, True, "") for cell in source.cells if cell.solution]
+        done.answers = [AnswerCell(cell.name, True, "") for cell in source.cells if cell.solution]
         return done
     with clock("run"):
         notes = execute(notebook, folder, work.settings, given=work.assignment.given | work.assignment.questions)
@@ -269,13 +271,13 @@ def _judge(notebook: NotebookNode, done: Notebook) -> None:
 
     from course.labs.judgement import judge
 
-    above: list[Answer] = []
+    above: list[AnswerCell] = []
     sources: list[str] = []
     for cell in notebook.cells:
         marks = cell.metadata.get("nbgrader", {})
         if marks.get("solution"):
             untouched = marks.get("checksum") == utils.compute_checksum(cell)
-            above.append(Answer(marks["grade_id"], untouched, _hash(cell.source)))
+            above.append(AnswerCell(marks["grade_id"], untouched, _hash(cell.source)))
             done.answers.append(above[-1])
         if not (marks.get("grade") or marks.get("task")):
             sources.append(cell.source)

@@ -23,7 +23,7 @@ from typing import Any
 from course.base.errors import UserError
 from course.grading.pipeline import submission
 from course.grading.pipeline.scratch import scratch
-from course.grading.pipeline.submission import Outcome, Work
+from course.grading.pipeline.submission import SubmissionOutcome, Work
 from course.grading.sandbox import policy, zygote
 
 FATAL = (policy.NoSandbox, KeyboardInterrupt)
@@ -51,7 +51,7 @@ class WorkerPool:
         self,
         workers: int | None = None,
         cluster: str | None = None,
-        grade: Callable[[Work], Outcome] = submission.grade,
+        grade: Callable[[Work], SubmissionOutcome] = submission.grade,
         warm: bool = True,
         modules: Sequence[str] = (),
     ) -> None:
@@ -85,7 +85,7 @@ class WorkerPool:
             if self._zygote is not None:
                 self._zygote.close()
 
-    def outcomes(self, works: Iterable[Work]) -> Iterator[tuple[Work, Outcome]]:
+    def outcomes(self, works: Iterable[Work]) -> Iterator[tuple[Work, SubmissionOutcome]]:
         """Grade all; yield each as soon as it is done, in no particular order.
 
         Raises:
@@ -106,7 +106,7 @@ class WorkerPool:
             yield from self._finished(running, again)
         yield from self._retried(again)
 
-    def _finished(self, running: dict[Future, Work], again: deque) -> Iterator[tuple[Work, Outcome]]:
+    def _finished(self, running: dict[Future, Work], again: deque) -> Iterator[tuple[Work, SubmissionOutcome]]:
         """Wait for at least one; when a worker died, all that were running wait for their second try."""
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         broken = False
@@ -133,7 +133,7 @@ class WorkerPool:
                 again.append((running.pop(future), "the worker died"))
             self._stop()
 
-    def _retried(self, again: deque) -> Iterator[tuple[Work, Outcome]]:
+    def _retried(self, again: deque) -> Iterator[tuple[Work, SubmissionOutcome]]:
         """The second try, each on its own; what fails again goes to a person."""
         while again:
             work, _ = again.popleft()

@@ -10,7 +10,7 @@ from course.base.errors import UserError
 from course.checks.core.result import CheckRecord, Result
 from course.grading.gradebook.database import Gradebook
 from course.grading.pipeline import outcomes
-from course.grading.pipeline.submission import Cell, Outcome
+from course.grading.pipeline.submission import Cell, SubmissionOutcome
 from course.labs import notebooks, release, source
 
 
@@ -125,7 +125,7 @@ def headings(folder: Path) -> dict[tuple[str, str], str]:
     return found
 
 
-def _student(outcome: Outcome, who: dict[str, str], comments: dict, now: dict, titles: dict) -> StudentMarks:
+def _student(outcome: SubmissionOutcome, who: dict[str, str], comments: dict, now: dict, titles: dict) -> StudentMarks:
     name = " ".join(part for part in (who.get("first_name"), who.get("last_name")) if part)
     student = StudentMarks(
         outcome.student, name or outcome.student, who, seconds=outcome.seconds, trouble=outcome.trouble

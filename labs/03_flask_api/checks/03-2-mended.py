@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from course.checks import Question, Service, expect, fail, fixture
-from course.checks.http.exchanges import Answer
+from course.checks.http.exchanges import Response
 from course.checks.http.services import service
 
 probe = """

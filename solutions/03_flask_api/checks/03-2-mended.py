@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from course.checks import Question, Service, expect, fail, fixture
-from course.checks.http.exchanges import Answer
+from course.checks.http.exchanges import Response
 from course.checks.http.services import service
 
 probe = """
@@ -93,7 +93,7 @@ def the_model_is_read_once(mended: Service) -> None:
 
 
 ### BEGIN HIDDEN TESTS
-def assert_error(answer: Answer, least: int) -> None:
+def assert_error(answer: Response, least: int) -> None:
     """An error as JSON, whose status and content fit."""
     if answer.status < least or answer.status >= least + 100:
         fail(f"the status of {answer.asked} does not fit", expected=f"{least} to {least + 99}", actual=answer.status)
