@@ -193,7 +193,7 @@ class Minutes:
 
 
 def ring_of(nodeid: str) -> str:
-    """The ring of a test, from its id, such as tests/unit/test_files.py::test_x."""
+    """The ring of a test, from its id, such as tests/unit/test_reading.py::test_x."""
     for beginning, ring in PARTS.items():
         if nodeid.startswith(beginning):
             return ring

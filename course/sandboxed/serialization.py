@@ -209,14 +209,7 @@ def _decode(tree: Any, tables: list[bytes]) -> Any:
     if tag == "NaT":
         return pd.NaT
     if tag == "timestamp":
-        if tree["zone"] is None:
-            return pd.Timestamp(tree["value"])
-        if str(tree["zone"]).startswith("dateutil"):  # such a zone may name any file
-            raise WireError(f"{tree['zone']!r} is no time zone")
-        try:
-            return pd.Timestamp(tree["utc"], tz="UTC").tz_convert(tree["zone"])
-        except Exception as error:
-            raise WireError(f"{tree['zone']!r} is no time zone") from error
+        return _decode_timestamp(tree)
     if tag == "timedelta":
         return pd.Timedelta(int(tree["value"]), unit="ns")
     if tag == "date":
@@ -239,6 +232,17 @@ def _decode(tree: Any, tables: list[bytes]) -> Any:
     if tag == "array":
         return _decode_frame(tree["frame"], tables).iloc[:, 0].to_numpy().reshape(tree["shape"])
     raise WireError(f"{tag!r} is no kind of value")
+
+
+def _decode_timestamp(tree: dict[str, Any]) -> pd.Timestamp:
+    if tree["zone"] is None:
+        return pd.Timestamp(tree["value"])
+    if str(tree["zone"]).startswith("dateutil"):  # such a zone may name any file
+        raise WireError(f"{tree['zone']!r} is not a time zone")
+    try:
+        return pd.Timestamp(tree["utc"], tz="UTC").tz_convert(tree["zone"])
+    except Exception as error:
+        raise WireError(f"{tree['zone']!r} is not a time zone") from error
 
 
 def _decode_frame(tree: dict[str, Any], tables: list[bytes]) -> pd.DataFrame:

@@ -17,6 +17,20 @@ CODES = {"carrier": r"[A-Z0-9]{2}", "origin": "EWR|JFK|LGA", "dest": "[A-Z]{3}"}
 TIMES = ("planned_departure", "planned_arrival")
 
 
+def fits(name: str, value: object) -> bool:
+    """Whether a value is one that a field of a flight can have."""
+    if name == "distance":
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 12_000
+    if not isinstance(value, str):
+        return False
+    if name in CODES:
+        return re.fullmatch(CODES[name], value) is not None
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
 def create_app(artifact: Path) -> Flask:
     """The service.
 
@@ -45,18 +59,6 @@ def create_app(artifact: Path) -> Flask:
             if name not in flight or not fits(name, flight[name]):
                 found.append({"pointer": f"/{name}", "detail": "it is missing, or no such value"})
         return found
-
-    def fits(name, value):
-        if name == "distance":
-            return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 12_000
-        if not isinstance(value, str):
-            return False
-        if name in CODES:
-            return re.fullmatch(CODES[name], value) is not None
-        try:
-            return datetime.fromisoformat(value).tzinfo is not None
-        except ValueError:
-            return False
 
     def answer(flight):
         departure = datetime.fromisoformat(flight["planned_departure"])
