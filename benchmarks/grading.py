@@ -119,9 +119,8 @@ def make_course(root: Path, count: int, *, stock: bool = False) -> None:
     repository = Path(__file__).resolve().parents[1]
     (root / "solutions" / LAB).mkdir(parents=True)
     notebooks.write(notebook(stock=stock), root / "solutions" / LAB / "01_numbers.ipynb")
-    if not stock:
-        (root / "solutions" / LAB / "checks").mkdir()
-        (root / "solutions" / LAB / "checks" / f"{QUESTION}.py").write_text(CHECKS, encoding="utf-8")
+    (root / "solutions" / LAB / "checks").mkdir()
+    (root / "solutions" / LAB / "checks" / f"{QUESTION}.py").write_text(CHECKS, encoding="utf-8")
     settings = (repository / "nbgrader_config.py").read_text(encoding="utf-8")
     (root / "nbgrader_config.py").write_text(settings + (STOCK if stock else ""), encoding="utf-8")
     work = root / "work"
