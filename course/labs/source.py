@@ -114,11 +114,11 @@ def problems(lab: Path) -> list[Problem]:
     Raises:
         NotebookError: a notebook cannot be read.
     """
-    found = [Problem(description.FILE, text) for text in _disagreements(lab)]
+    books = {path: notebooks.read(path) for path in sources(lab)}
+    found = [Problem(description.FILE, text) for text in _disagreements(lab, books)]
     seen: dict[str, str] = {}
     total = 0.0
-    for path in sources(lab):
-        notebook = notebooks.read(path)
+    for path, notebook in books.items():
         found += [Problem(path.name, text) for text in _notebook_problems(path, notebook)]
         for cell in notebook.cells:
             name = notebooks.grade_id(cell)
@@ -127,7 +127,7 @@ def problems(lab: Path) -> list[Problem]:
             elif name:
                 seen[name] = path.name
         total += points(notebook)
-    found += _question_problems(lab)
+    found += _question_problems(lab, books)
     if total > LAB_POINTS:
         found.append(Problem(lab.name, f"the cells are worth {total:g} points together; a lab is worth {LAB_POINTS}"))
     for path in given_files(lab):
@@ -142,7 +142,7 @@ def problems(lab: Path) -> list[Problem]:
     return found
 
 
-def _disagreements(lab: Path) -> Iterator[str]:
+def _disagreements(lab: Path, books: dict[Path, NotebookNode]) -> Iterator[str]:
     """Where a lab's notebooks are not what its description says; nothing for a lab without one."""
     try:
         described = description.find(lab)
@@ -151,11 +151,11 @@ def _disagreements(lab: Path) -> Iterator[str]:
         return
     if described is None:
         return
-    there = {path.stem: path for path in sources(lab)}
+    there = {path.stem: notebook for path, notebook in books.items()}
     if list(described.notebooks) != list(there):
         yield f"notebooks: expected {', '.join(there)}; got {', '.join(described.notebooks)}"
     for name in [name for name in described.notebooks if name in there]:
-        said, cells = described.notebooks[name], notebooks.read(there[name]).cells
+        said, cells = described.notebooks[name], there[name].cells
         text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
         title = next((heading for level, heading in notebooks.headings(text) if level == 1), "")
         if said.title != title:
@@ -243,18 +243,19 @@ def _cell_problems(cell: NotebookNode, prefix: str) -> list[str]:
     return found
 
 
-def _question_problems(lab: Path) -> list[Problem]:
+def _question_problems(lab: Path, books: dict[Path, NotebookNode]) -> list[Problem]:
     """Each graded code cell has a question and each question its cell, and they agree on the points."""
     cells = {
         notebooks.grade_id(cell): float(cell.metadata.nbgrader.get("points", 0))
-        for path in sources(lab)
-        for cell in notebooks.read(path).cells
+        for notebook in books.values()
+        for cell in notebook.cells
         if notebooks.is_graded(cell)
     }
     paths = {path.stem: path for path in questions(lab)}
     found = [
         Problem(f"{FOLDER}/{name}.py", "is missing; the notebook has its grade cell")
-        for name in cells.keys() - paths.keys()
+        for name in cells
+        if name not in paths
     ]
     for name, path in paths.items():
         place = path.relative_to(lab).as_posix()

@@ -65,7 +65,8 @@ def kernel(arguments: list[str]) -> NoReturn:
     from traitlets.config import Config
 
     sys.argv[:] = ["ipykernel", "-f", arguments[0]]
-    sys.path[:] = [place for place in sys.path if place not in ("", os.getcwd())] + [""]
+    _forget_working_folder()
+    sys.path.append("")
     settings = Config({"HistoryManager": {"enabled": False}, "IPKernelApp": {"log_level": logging.ERROR}})
     app = IPKernelApp.instance(capture_fd_output=False, connection_file=arguments[0], config=settings)
     app.parse_command_line = lambda argv=None: None  # there is none, and to make its parser takes long
@@ -89,10 +90,15 @@ def examiner(arguments: list[str]) -> NoReturn:
     _launch_in_sandbox()
     from course.checks.core import serving
 
-    sys.path[:] = [place for place in sys.path if place not in ("", os.getcwd())]
+    _forget_working_folder()
     serving.serve(int(arguments[0]), Path(arguments[1]))
     atexit._run_exitfuncs()  # what checks started ends here, and their scratch folders go
     os._exit(0)
+
+
+def _forget_working_folder() -> None:
+    """Nothing in the folder in which the process starts can shadow a module."""
+    sys.path[:] = [place for place in sys.path if place not in ("", os.getcwd())]
 
 
 def _launch_in_sandbox() -> None:
@@ -128,7 +134,7 @@ def worker(arguments: list[str]) -> NoReturn:
 
     sys.argv[:] = ["worker", *arguments]
     sys.modules["__main__"] = program  # as when it is started by itself; what a pickle lacks is then told the same
-    sys.path[:] = [place for place in sys.path if place not in ("", os.getcwd())]
+    _forget_working_folder()
     program.main()
     os._exit(0)
 
