@@ -21,6 +21,7 @@ from typing import Any
 from course.sandboxed import serialization
 
 MAX_TEXT = 2000
+MAX_FAMILY = 30  # base classes of one exception
 
 
 def limit(seconds: int, megabytes: int) -> None:
@@ -91,12 +92,23 @@ def describe(error: BaseException, shipped: Path) -> dict[str, Any]:
         message = "(the error has no message)"
     return {
         "type": type(error).__name__[:100],
+        "family": family(error),
         "message": str(message)[:MAX_TEXT],
         "file": None if where is None else os.path.relpath(where, shipped),
         "line": line,
         "code": None if code is None else str(code).strip()[:200],
         "cannot_travel": isinstance(error, serialization.WireError),
     }
+
+
+def family(error: BaseException) -> list[str]:
+    """The classes of an exception, its own first, without `object`: "ValueError" if built in, else "module.Name"."""
+    names = []
+    with contextlib.suppress(Exception):  # whatever a class of the student's makes of its own name
+        for kind in type(error).__mro__[:MAX_FAMILY]:
+            place = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+            names.append(f"{place}{kind.__name__}"[:200])
+    return [name for name in names if name != "object"]
 
 
 def serve(requests: int, answers: int, shipped: Path) -> None:

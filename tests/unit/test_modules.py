@@ -112,3 +112,79 @@ def test_an_error_with_a_hostile_message_is_still_told(ship):
     )
     with pytest.raises(CheckFailed, match=r"E: .*no message"):
         module("features.py").add()
+
+
+OWN = """
+    class Refused(Exception):
+        pass
+
+    class TooOld(Refused):
+        pass
+
+    class NotFound(LookupError):
+        pass
+
+    class ValueError(Exception):
+        "Not Python's own."
+
+    class Loud(type):
+        @property
+        def __module__(cls):
+            raise KeyError("no")
+
+    def fail(which):
+        raise {"old": TooOld, "away": NotFound, "forged": ValueError, "json": json.JSONDecodeError}[which]("no", "", 0)
+
+    def work(which):
+        return [which]
+
+    def loud():
+        raise Loud("Broken", (Exception,), {})("said")
+
+    import json
+"""
+
+
+@pytest.mark.parametrize(
+    ("which", "family", "others"),
+    [
+        ("old", ("TooOld", "Refused", "Exception"), ("ValueError",)),
+        ("away", ("NotFound", "LookupError"), ("KeyError", "ValueError")),
+        ("forged", ("Exception",), ("ValueError", "LookupError")),
+        ("json", ("JSONDecodeError", "ValueError"), ("LookupError",)),
+    ],
+)
+def test_an_exception_counts_as_every_class_that_it_is_derived_from(ship, which, family, others):
+    ship("rules.py", OWN)
+    reply = module("rules.py").fail.reply(which)
+    assert [name for name in family if not reply.raised(name)] == []
+    assert [name for name in others if reply.raised(name)] == []
+    for name in family:
+        reply.must_raise(name, "fail()")
+
+
+def test_what_must_raise_fails_with_what_came_instead(ship):
+    ship("rules.py", OWN)
+    rules = module("rules.py")
+    with pytest.raises(CheckFailed, match=r"work\('x'\) raises nothing, though that is no name") as raised:
+        rules.work.reply("x").must_raise("ValueError", "work('x')", because="that is no name")
+    assert (raised.value.expected, raised.value.actual) == (
+        "ValueError, or a class derived from it",
+        "it returned ['x']",
+    )
+    with pytest.raises(CheckFailed, match="raises another error") as raised:
+        rules.fail.reply("away").must_raise("ValueError", "fail()")
+    assert raised.value.actual.startswith("NotFound: ('no', '', 0)")
+
+
+def test_a_class_that_hides_its_family_is_an_exception_like_any_other(ship):
+    ship("rules.py", OWN)
+    reply = module("rules.py").loud.reply()
+    assert (reply.error, reply.message, reply.raised("ValueError")) == ("Broken", "said", False)
+
+
+def test_a_hint_is_given_for_the_family_of_an_exception(ship):
+    ship("features.py", "class Mine(KeyError):\n    pass\ndef add():\n    raise Mine('dest')")
+    with pytest.raises(CheckFailed, match="line 4: Mine: 'dest'") as raised:
+        module("features.py").add()
+    assert raised.value.hint == "is there a column or key of that name, spelled the same?"

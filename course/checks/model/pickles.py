@@ -27,7 +27,7 @@ from course.checks.python.modules import Function, Module, Reply, ask, explain, 
 
 MAX_BYTES = 50 * 2**20
 SUMS = "SHA256SUMS"
-READING_FAILS = ("ValueError", "UnicodeDecodeError", "UnpicklingError")  # the first one and its kin
+READING_FAILS = ("ValueError", "UnpicklingError")  # what reading a damaged pickle may raise
 _ALARMING = {"os", "posix", "nt", "subprocess", "builtins.eval", "builtins.exec", "runpy", "shutil", "socket"}
 _FORMS = {
     b"PK\x03\x04": "a zip file",
@@ -224,7 +224,7 @@ class Attempt:
     @property
     def refused(self) -> bool:
         """It raised the exception that the exercise names."""
-        return self.reply.error == "Refused"
+        return self.reply.raised("Refused")
 
     def must_be_refused(self, what: str, *, hint: str | None = None) -> None:
         """Pass if the folder was refused and nothing in it ran.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
-from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.core.expectations import CheckFailed, Unmet, fail
 from course.checks.core.processes import Stopped, Worker
 from course.checks.files import reading
 from course.sandboxed.serialization import WireError
@@ -107,7 +108,8 @@ class Function:
             return Reply(answer.get("ok"), None, "", answer)
         if not isinstance(error, dict) or error.get("cannot_travel") is True:
             raise explain(error, f"{self._name}()", self._owner._name)
-        return Reply(None, str(error.get("type"))[:100], str(error.get("message") or "")[:500], answer)
+        about = (str(error.get("type"))[:100], str(error.get("message") or "")[:500])
+        return Reply(None, *about, answer, family_of(error))
 
     def and_arguments(self, *args: Any, **kwargs: Any) -> tuple[Any, list[Any]]:
         """Call it, and return its result and its positional arguments as it left them."""
@@ -119,12 +121,47 @@ class Function:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a call: a value, or the type and message of an exception."""
+    """What came of a call: a value, or an exception.
+
+    Attributes:
+        value: what it returned.
+        error: the name of the exception's own class; None if it returned. Judge by :meth:`raised`, not by this name.
+        message: of the exception.
+        answer: all that came.
+        family: the classes of the exception, its own first: "ValueError" if built in, else "module.Name".
+    """
 
     value: Any
     error: str | None
     message: str
     answer: dict[str, Any]
+    family: tuple[str, ...] = ()
+
+    def raised(self, *names: str) -> bool:
+        """Whether it raised an exception of one of these classes, or of a class derived from one.
+
+        Args:
+            names: of classes, such as "ValueError", or "Refused" for one that a module of any name defines.
+        """
+        return any(is_a(self.family, name) for name in names)
+
+    def must_raise(self, name: str, call: str, *, because: str = "", hint: str | None = None) -> None:
+        """Pass if it raised an exception of this class, or of a class derived from it.
+
+        Args:
+            name: of the class, such as "ValueError".
+            call: the call, as the student would write it: "parse('')".
+            because: why it must raise, as the end of a sentence that begins with "though".
+        """
+        why = f", though {because}" if because else ""
+        expected = f"{name}, or a class derived from it"
+        if self.error is None:
+            fail(f"{call} raises nothing{why}", expected=expected, actual=f"it returned {self.value!r}", hint=hint)
+        if self.raised("NotImplementedError") and not self.raised(name):
+            fail(f"{call} is not written yet", hint="this is the place for your code")
+        if not self.raised(name):
+            actual = f"{self.error}: {self.message}" if self.message else self.error
+            fail(f"{call} raises another error{why}", expected=expected, actual=actual, hint=hint)
 
     def failure(self, what: str, name: str) -> CheckFailed:
         """The exception as a failed check."""
@@ -142,6 +179,25 @@ def ask(worker: Worker, what: str, do: str, **details: Any) -> dict[str, Any]:
         raise CheckFailed(f"{what} gave no answer: {stopped}", hint=hint) from None
     except WireError as error:
         raise CheckFailed(f"{what} gave an answer that cannot be read: {error}") from None
+
+
+def family_of(error: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes of an exception that a worker described, its own first; only its own name where no more came."""
+    named = error.get("family")
+    names = [name[:200] for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    return tuple(names[:30]) or (str(error.get("type"))[:100],)
+
+
+def is_a(family: Iterable[str], name: str) -> bool:
+    """Whether a family of exceptions has a class of this name; a name of Python's own is only Python's own class."""
+    if isinstance(getattr(builtins, name, None), type):
+        return name in family
+    return any(member == name or member.endswith(f".{name}") for member in family)
+
+
+def hint_for(family: Iterable[str], hints: Mapping[str, str]) -> str | None:
+    """The hint for the first class of a family of exceptions that has one."""
+    return next((hints[name] for name in (one.rpartition(".")[2] for one in family) if name in hints), None)
 
 
 def explain(error: Any, what: str, name: str) -> CheckFailed:
@@ -163,5 +219,5 @@ def explain(error: Any, what: str, name: str) -> CheckFailed:
         "FileNotFoundError": "a module runs in another folder than the notebook; it cannot lean on files beside it",
         "SystemExit": "a module must not end the program",
     }
-    actual = code if isinstance(code, str) and code else None
-    return CheckFailed(reason, actual=None if actual is None else f"at: {actual[:200]}", hint=hints.get(str(kind)))
+    actual = f"at: {code[:200]}" if isinstance(code, str) and code else None
+    return CheckFailed(reason, actual=actual, hint=hint_for(family_of(error), hints))

@@ -1,6 +1,6 @@
 """Does the function split the name of an image into registry, repository, tag and digest, as Docker does?"""
 
-from course.checks import Module, Question, expect, fail, fixture, module
+from course.checks import Module, Question, expect, fixture, module
 
 question = Question("What does a name say?", points=5)
 DIGEST = "sha256:" + "0a1b2c3d" * 8

@@ -2,7 +2,7 @@
 
 import copy
 
-from course.checks import CheckFailed, Module, Question, expect, fail, fixture, module
+from course.checks import Module, Question, expect, fixture, module
 
 question = Question("From tags to digests", points=5)
 A, B, C = (f"sha256:{two * 32}" for two in ("aa", "b1", "0c"))

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from course.checks import Module, Question, expect, fail, fixture, module
+from course.checks import Module, Question, expect, fixture, module
 
 question = Question("Is it done, and where is the way back?", points=6)
 DONE = ("True", "NewReplicaSetAvailable")

@@ -1,6 +1,6 @@
 """Does the function split the name of an image into registry, repository, tag and digest, as Docker does?"""
 
-from course.checks import Module, Question, expect, fail, fixture, module
+from course.checks import Module, Question, expect, fixture, module
 
 question = Question("What does a name say?", points=5)
 DIGEST = "sha256:" + "0a1b2c3d" * 8
@@ -62,8 +62,7 @@ def all_at_once(references: Module) -> None:
     deep = f"registry.example.com:443/a/b/board:RC1@{DIGEST}"
     expect_parts(references, deep, "registry.example.com:443", "a/b/board", "RC1", DIGEST)
     for bad in ("", "Board:1", "ghcr.io/late/Board", ":1", "ghcr.io/"):
-        if references.parse.reply(bad).error != "ValueError":
-            fail(f"parse({bad!r}) raises no ValueError")
+        references.parse.reply(bad).must_raise("ValueError", f"parse({bad!r})", because="that is no name of an image")
 
 
 ### END HIDDEN TESTS
