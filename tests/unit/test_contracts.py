@@ -187,7 +187,7 @@ def test_an_answer_is_a_prediction_or_a_problem_of_the_clients(status, kind, bod
 
 
 def test_probabilities_of_another_shape_are_refused(shipped, monkeypatch):
+    monkeypatch.setattr(contracts._Asked, "request", lambda *_, **__: {"probability": np.array([np.nan])})
     artifact = contracts.Artifact()
-    monkeypatch.setattr(artifact._asked, "request", lambda *_, **__: {"probability": np.array([np.nan])})
     with pytest.raises(Unmet, match="one probability for each flight"):
         artifact.probabilities([{}])

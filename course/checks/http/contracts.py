@@ -1,4 +1,4 @@
-"""Whether a service keeps what it promises: `artifact()` says what its model says, `scorer()`, `description()`.
+"""Whether a service keeps what it promises: `Artifact` answers as its model does, `Scorer` is a student's class.
 
 The near side of `service_contract`, which works in a worker's process; it distrusts every answer, and puts into words
 what is wrong. Whatever a student's description holds, requests are made from it only there.
@@ -7,6 +7,7 @@ what is wrong. Whatever a student's description holds, requests are made from it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,12 @@ from course.checks.core.processes import Worker
 from course.checks.files import reading
 from course.checks.http.exchanges import Response, post
 from course.checks.http.services import Service
+from course.checks.model import probability_metrics
+from course.checks.model.labelled import Labelled
 from course.checks.python.modules import ask, explain
 
 FIELDS = ("carrier", "origin", "dest", "distance", "planned_departure", "planned_arrival")
+LEAST_AUC = 0.55  # a coin ranks with 0.5
 _ORACLE = "course.sandboxed.service_contract"
 
 
@@ -47,14 +51,14 @@ def as_sent(planned: pd.DataFrame, zone: str | None = None) -> list[dict[str, An
 class _Asked:
     """A worker with `service_contract` in it, started at the first question."""
 
-    def __init__(self, timeout: float) -> None:
-        self._timeout, self._worker = timeout, None
+    def __init__(self, timeout: float, readable: Sequence[Path] = ()) -> None:
+        self._timeout, self._readable, self._worker = timeout, readable, None
 
     def request(self, title: str, what: str, place: str, function: str, /, **arguments: Any) -> dict[str, Any]:
         """Call a function of `service_contract`; every way to fail becomes an Unmet with this title."""
         try:
             if self._worker is None or self._worker.process.poll() is not None:
-                worker = Worker(timeout=self._timeout)
+                worker = Worker(timeout=self._timeout, readable=self._readable)
                 started = ask(worker, what, "use", name=_ORACLE)
                 if "error" in started:
                     raise RuntimeError(f"the worker of service_contract did not start: {started['error']}")
@@ -75,11 +79,21 @@ class _Asked:
         return found
 
 
-class Artifact:
-    """The near side of a shipped artifact, which answers as its own model does."""
+class Model:
+    """The near side of an artifact, which answers as its own model does; opened in a worker at the first question."""
 
-    def __init__(self, name: str = "artifact", *, timeout: float = 30.0) -> None:
-        self.name, self._asked = name, _Asked(timeout)
+    def __init__(self, name: str, *, timeout: float = 30.0) -> None:
+        self.name, self._timeout = name, timeout
+        self._asked: _Asked | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        raise NotImplementedError
+
+    def json(self, name: str) -> Any:
+        """One of its JSON files, as plain data."""
+        raise NotImplementedError
 
     def probabilities(self, sent: Sequence[dict[str, Any]]) -> np.ndarray:
         """What its model says of flights as they are sent, shape (n,).
@@ -87,28 +101,79 @@ class Artifact:
         Raises:
             Unmet: the artifact is missing, or does not work.
         """
-        title = f"{self.name} is shipped, and its model answers"
-        if not reading.listing(self.name):
-            raise Unmet(title, f"{self.name} is empty")
-        place = str(shipping.folder() / self.name)
+        title = f"the model in {self.name} opens and answers"
+        place = self.folder
+        if self._asked is None:
+            self._asked = _Asked(self._timeout, readable=[place])
         found = self._asked.request(
-            title, "asking the model", self.name, "probabilities", folder=place, flights=list(sent)
+            title, "asking the model", self.name, "probabilities", folder=str(place), flights=list(sent)
         )
         p = found.get("probability")
         if not isinstance(p, np.ndarray) or p.shape != (len(sent),) or p.dtype.kind != "f" or not np.isfinite(p).all():
             raise Unmet(title, "its model does not give one probability for each flight")
         return p
 
+
+class Artifact(Model):
+    """A shipped artifact."""
+
+    def __init__(self, name: str = "artifact", *, timeout: float = 30.0) -> None:
+        super().__init__(name, timeout=timeout)
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are.
+
+        Raises:
+            Unmet: there is no such folder among the shipped ones, or it is empty.
+        """
+        if not reading.listing(self.name):
+            raise Unmet(f"{self.name} is shipped", f"{self.name} is empty")
+        return shipping.folder() / self.name
+
     def json(self, name: str) -> Any:
         """One of its JSON files, as plain data."""
         return reading.document(f"{self.name}/{name}")
 
+    def must_rank(self, some: Labelled) -> None:
+        """Fail unless its model ranks flights that it has not seen better than a coin does.
+
+        A service that returns a constant agrees with a constant model, so no service is judged by such a model.
+
+        Args:
+            some: flights whose outcome is known.
+
+        Raises:
+            Unmet: it is missing, does not work, or ranks them hardly better than a coin.
+        """
+        auc = probability_metrics.roc_auc(some.late, self.probabilities(as_sent(some.planned)))
+        if auc <= LEAST_AUC:
+            raise Unmet(
+                f"the model in {self.name} ranks flights that it has not seen",
+                "it ranks them hardly better than a coin, so a service of it tells nobody anything",
+                expected=f"a ROC AUC above {LEAST_AUC}",
+                actual=f"{auc:.2f}",
+                hint="run the cells at the top of notebook 1 of lab 03 again: they ship your artifact of lab 02, or "
+                "the reference",
+            )
+
 
 class Scorer:
-    """The near side of a shipped class that opens an artifact once, and answers from memory."""
+    """The near side of a shipped class that opens an artifact once, and answers from memory.
 
-    def __init__(self, module: str = "scoring", name: str = "Scorer", *, timeout: float = 30.0) -> None:
-        self.module, self.name, self._asked, self._opened = module, name, _Asked(timeout), None
+    Args:
+        module, name: where the class is.
+        artifact: what it opens; the shipped one by default.
+        timeout: how long each call may take, in seconds.
+    """
+
+    def __init__(
+        self, module: str = "scoring", name: str = "Scorer", *, artifact: Model | None = None, timeout: float = 30.0
+    ) -> None:
+        self.module, self.name, self._timeout = module, name, timeout
+        self.artifact = artifact or Artifact()
+        self._asked: _Asked | None = None
+        self._opened = 0
 
     def opened(self) -> int:
         """How many files of the artifact it opened to be ready.
@@ -116,16 +181,23 @@ class Scorer:
         Raises:
             Unmet: it is missing, or cannot be made.
         """
-        if self._opened is None:
-            reading.read(f"{self.module}.py")
-            title = f"{self.name}(artifact) opens the artifact"
-            what, place = f"{self.name}(artifact)", str(shipping.folder() / "artifact")
-            if not reading.listing("artifact"):
-                raise Unmet("artifact is shipped", "the folder artifact is empty")
-            arguments = {"module": self.module, "name": self.name, "folder": place}
-            found = self._asked.request(title, what, f"{self.module}.py", "make_scorer", **arguments)
-            self._opened = int(found["opened"]) if isinstance(found.get("opened"), int) else 0
+        self._request()
         return self._opened
+
+    def _request(self) -> _Asked:
+        """The worker that holds it."""
+        if self._asked is None:
+            reading.read(f"{self.module}.py")
+            whose = "the artifact" if isinstance(self.artifact, Artifact) else self.artifact.name
+            title = f"{self.name}(artifact) opens {whose}"
+            folder = self.artifact.folder
+            asked = _Asked(self._timeout, readable=[folder])
+            arguments = {"module": self.module, "name": self.name, "folder": str(folder)}
+            what = f"{self.name}(artifact)"
+            found = asked.request(title, what, f"{self.module}.py", "make_scorer", **arguments)
+            self._opened = int(found["opened"]) if isinstance(found.get("opened"), int) else 0
+            self._asked = asked
+        return self._asked
 
     def ask(self, *batches: Sequence[dict[str, Any]]) -> tuple[list[list[float]], int]:
         """Ask it about flights, a batch at a time.
@@ -136,11 +208,11 @@ class Scorer:
         Raises:
             Unmet: it is missing, or fails.
         """
-        self.opened()
+        asked = self._request()
         title = f"{self.name}(artifact).probabilities(flights) answers"
         batches = [list(batch) for batch in batches]
         what = f"{self.name}.probabilities()"
-        found = self._asked.request(title, what, f"{self.module}.py", "score", batches=batches)
+        found = asked.request(title, what, f"{self.module}.py", "score", batches=batches)
         said, opened = found.get("probabilities"), found.get("opened")
         if not isinstance(said, list) or len(said) != len(batches) or not isinstance(opened, int):
             raise Unmet(title, "it answered in a form that the check cannot read")
