@@ -15,7 +15,7 @@ from pathlib import Path
 
 from course.base import atomic
 from course.base.errors import UserError
-from course.checks.core.processes import remove
+from course.base.removal import remove
 from course.labs import description
 from course.labs.description import REFERENCE, Origin
 from course.labs.trials import NotUsable, collect, trial

@@ -140,7 +140,7 @@ def walk(context: click.Context, labs: tuple[str, ...], to: Path | None) -> None
       course walk
       course walk 01_python_model --to build/course
     """
-    from course.checks.core.processes import remove
+    from course.base.removal import remove
     from course.grading import end_to_end
 
     root = root_folder(context)

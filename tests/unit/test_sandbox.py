@@ -159,7 +159,7 @@ def test_bubblewrap_is_told_to_show_nothing_but_the_view(tmp_path):
 
 
 def test_a_folder_is_removed_however_deep_and_closed(tmp_path):
-    from course.checks.core import processes
+    from course.base.removal import remove
 
     outside = tmp_path / "outside"
     outside.mkdir(mode=0o750)
@@ -168,6 +168,6 @@ def test_a_folder_is_removed_however_deep_and_closed(tmp_path):
     script = "import os, sys\nfor _ in range(1500): os.mkdir('d'); os.chdir('d')\n"
     script += "os.symlink(sys.argv[1], 'link'); os.chmod('.', 0)"
     subprocess.run([sys.executable, "-c", script, str(outside)], cwd=place, check=True)
-    processes.remove(place)
+    remove(place)
     assert not place.exists()
     assert outside.stat().st_mode & 0o777 == 0o750

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from typing import Any
 import platformdirs
 
 from course import shipping
+from course.base.removal import remove
 from course.base.threads import ONE_THREAD
 from course.sandboxed import serialization
 
@@ -74,15 +74,6 @@ def start_plainly(
 
 
 start_process: Callable[..., subprocess.Popen] = start_plainly
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder in which a student's code could write, however deep or closed it made it; follow no link."""
-    with contextlib.suppress(RecursionError):  # rmtree ends where the stack does
-        shutil.rmtree(folder, ignore_errors=True)
-    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]) if os.name == "posix" else ():
-        if os.path.lexists(folder):
-            subprocess.run([*command, "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
 
 
 def stop(process: subprocess.Popen, tag: str | None = None) -> None:

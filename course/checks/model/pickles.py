@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from course.base.removal import remove
 from course.checks.core.expectations import Unmet, fail
-from course.checks.core.processes import Worker, remove
+from course.checks.core.processes import Worker
 from course.checks.files import reading
 from course.checks.python.modules import Function, Module, Reply, ask, explain, module
 

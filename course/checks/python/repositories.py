@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from course.base import untrusted
+from course.base.removal import remove
 from course.base.untrusted import Reason
 from course.checks.core import processes
 from course.checks.core.expectations import CheckFailed, Unmet, not_graded_here
@@ -77,7 +78,7 @@ class Repository:
         self._home = self._scratch / "home"
         self._home.mkdir()
         self._trees = 0
-        self._close = weakref.finalize(self, processes.remove, self._scratch)
+        self._close = weakref.finalize(self, remove, self._scratch)
 
     @cached_property
     def commits(self) -> list[Commit]:

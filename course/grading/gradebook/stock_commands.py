@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Bool, Float
 
-from course.checks.core import processes
+from course.base.removal import remove
 from course.grading.pipeline import assignment, outcomes, restore, submission
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import zygote
@@ -58,7 +58,7 @@ class ExecuteInSandbox(NbGraderPreprocessor):
                 self.log.warning("%s: %s", resources["nbgrader"]["notebook"], note)
             _take_over(files, _without_notebooks(folder), place)
         finally:
-            processes.remove(top)
+            remove(top)
         return nb, resources
 
 

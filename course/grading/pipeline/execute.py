@@ -14,7 +14,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from course import flights
-from course.checks.core import processes
+from course.base.removal import remove
 from course.checks.core.loading import FOLDER
 from course.grading.sandbox import policy as sandbox
 from course.grading.sandbox import zygote
@@ -102,7 +102,7 @@ def execute(
             )
             return runner.run(nb, folder, policy)
     finally:
-        processes.remove(desk)
+        remove(desk)
         if settings.sandboxed:
             sandbox.give(folder, owner)
 

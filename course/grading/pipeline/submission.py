@@ -25,7 +25,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course.base import timestamps
-from course.checks.core import processes
+from course.base.removal import remove
 from course.grading.pipeline import restore
 from course.grading.pipeline.assignment import Assignment, SourceNotebook
 from course.grading.pipeline.execute import Settings, execute
@@ -203,7 +203,7 @@ def _grade(work: Work) -> SubmissionOutcome:
         for source in work.assignment.notebooks:
             outcome.notebooks.append(_grade_notebook(work, source, place, clock))
     finally:
-        processes.remove(Path(folder))  # a student's code could write there
+        remove(Path(folder))  # a student's code could write there
     if not _answers(path):  # what happened to kernels then is nobody's fault
         raise zygote.ZygoteError("the process that keeps the libraries warm ended while a notebook ran")
     known = {f"{source.name}.ipynb" for source in work.assignment.notebooks}
@@ -345,6 +345,7 @@ class _Clock:
 
 
 _own: list[zygote.Zygote] = []
+_answered: set[str] = set()  # sockets of zygotes that were seen to answer; to look again costs a fork
 _lock = threading.Lock()
 
 
@@ -359,7 +360,7 @@ def warm(modules: Sequence[str] = ()) -> str:
     """
     path = os.environ.get(zygote.ENVIRONMENT, "")
     with _lock:
-        if path and (_own or _answers(path)):
+        if path and (_own or path in _answered or _answers(path)):
             return path
         if not _own:
             _own.append(zygote.Zygote(modules))
@@ -370,6 +371,7 @@ def warm(modules: Sequence[str] = ()) -> str:
 def _answers(path: str) -> bool:
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(path)
+        _answered.add(path)
         return True
     return False
 
@@ -378,6 +380,7 @@ def _forget_zygote() -> None:
     """After trouble with the zygote, the next submission starts another."""
     os.environ.pop(zygote.ENVIRONMENT, None)
     with _lock:
+        _answered.clear()
         while _own:
             _own.pop().close()
 

@@ -18,13 +18,14 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from course.base.errors import UserError
-from course.grading.pipeline import submission
 from course.grading.pipeline.scratch import scratch
-from course.grading.pipeline.submission import SubmissionOutcome, Work
 from course.grading.sandbox import policy, zygote
+
+if TYPE_CHECKING:
+    from course.grading.pipeline.submission import SubmissionOutcome, Work
 
 FATAL = (policy.NoSandbox, KeyboardInterrupt)
 
@@ -39,7 +40,7 @@ class WorkerPool:
     Args:
         workers: how many; by default one more than there are processors, for each also waits for its kernels.
         cluster: the address of a Dask scheduler, such as tcp://host:8786; by default processes of this machine.
-        grade: what a worker does.
+        grade: what a worker does; by default :func:`course.grading.pipeline.submission.grade`.
         warm: keep a zygote for the workers of this machine.
         modules: what the zygote imports besides what every notebook needs.
 
@@ -51,13 +52,13 @@ class WorkerPool:
         self,
         workers: int | None = None,
         cluster: str | None = None,
-        grade: Callable[[Work], SubmissionOutcome] = submission.grade,
+        grade: Callable[[Work], SubmissionOutcome] | None = None,
         warm: bool = True,
         modules: Sequence[str] = (),
     ) -> None:
         self.warm = warm
         self.modules = modules
-        self.grade = grade
+        self.grade: Callable[[Work], SubmissionOutcome] = grade or _grade
         self.cluster = cluster
         self.width = workers or processors() + 1
         self._client: Any = None
@@ -73,7 +74,8 @@ class WorkerPool:
                 self._client = _client(self.cluster)
                 self.width = max(1, sum(self._client.nthreads().values()))
             elif self.warm:
-                self._zygote = zygote.Zygote(self.modules, wait=False)  # it gets warm while there is other work
+                # it gets warm while there is other work, such as to import what grades
+                self._zygote = zygote.Zygote(self.modules, wait=False)
             self._scratch = begun.pop_all()  # whatever fails above, the folder goes at once
         return self
 
@@ -143,12 +145,12 @@ class WorkerPool:
                 raise
             except BrokenExecutor:
                 self._stop()
-                yield work, submission.given_up(work, "grading it ended the worker process twice; a person must look")
+                yield work, _given_up(work, "grading it ended the worker process twice; a person must look")
             except Exception as error:
                 if _is_full(error):
                     raise
                 reason = f"grading it failed twice ({type(error).__name__}: {error}); a person must look"
-                yield work, submission.given_up(work, reason[:500])
+                yield work, _given_up(work, reason[:500])
 
     def _submit(self, work: Work) -> Future:
         if self._executor is None:
@@ -166,7 +168,9 @@ class WorkerPool:
         if self._zygote is not None:
             with contextlib.suppress(zygote.ZygoteError):  # each worker tries for itself, and says so
                 self._zygote.wait_until_ready()
-        # a fork has everything imported; there are no threads here, and no open connections
+        from course.grading.pipeline import submission  # noqa: F401  each fork has it imported
+
+        # there are no threads here, and no open connections
         context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         end, self._lifeline = context.Pipe(duplex=False)
         with warnings.catch_warnings():
@@ -194,6 +198,19 @@ class WorkerPool:
         if self._lifeline is not None:
             self._lifeline.close()
             self._lifeline = None
+
+
+# What grades takes long to import, and the zygote starts before it.
+def _grade(work: Work) -> SubmissionOutcome:
+    from course.grading.pipeline import submission
+
+    return submission.grade(work)
+
+
+def _given_up(work: Work, reason: str) -> SubmissionOutcome:
+    from course.grading.pipeline import submission
+
+    return submission.given_up(work, reason)
 
 
 def processors() -> int:

@@ -25,6 +25,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Bool, Dict, Instance, Type, default
 
+from course.base.removal import remove
 from course.checks.core import processes
 from course.grading.sandbox import policy, zygote
 from course.grading.sandbox.resource_monitor import Limits
@@ -107,7 +108,7 @@ class WarmProvisioner(LocalProvisioner):
     async def cleanup(self, restart: bool = False) -> None:
         """Remove the folder of sockets."""
         if self._sockets is not None:
-            processes.remove(self._sockets)
+            remove(self._sockets)
             self._sockets = None
 
 

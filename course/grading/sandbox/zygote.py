@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from course.base.errors import UserError
+from course.base.removal import remove
 from course.base.threads import ONE_THREAD
-from course.checks.core import processes
 from course.grading.sandbox import policy
 from course.grading.sandbox.namespaces import View
 
@@ -84,7 +84,7 @@ class Zygote:
         self._forget_pipe()
         self._process.kill()
         self._process.wait()
-        processes.remove(self.folder)
+        remove(self.folder)
 
     def __enter__(self) -> Zygote:
         return self

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from course.base.removal import remove
 from course.checks import Question, Service, Unmet, expect, fail, text
 from course.checks.core import processes
 from course.checks.http.exchanges import get, post
@@ -41,7 +42,7 @@ def settings(**env: str) -> dict[str, str]:
         command = [sys.executable, "-m", "gunicorn", "--print-config", "wsgiref.simple_server:demo_app"]
         done = processes.run(command, cwd=place, timeout=20, env={**processes.environment(place), **env})
     finally:
-        processes.remove(place)
+        remove(place)
     printed = dict(re.findall(r"^(\w+)\s+= (.*)$", done.output, flags=re.MULTILINE))
     if "workers" not in printed:
         last = (done.output.strip().splitlines() or ["nothing was printed"])[-1]

@@ -22,7 +22,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course.checks.core import processes
+from course.base.removal import remove
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import policy, zygote
 from course.grading.sandbox.kernels import WarmKernelManager
@@ -167,7 +167,7 @@ class Arena:
         self.bystander.wait()
         for listener in self.sockets:
             listener.close()
-        processes.remove(self.top)
+        remove(self.top)
 
     def fill(self, attack: str) -> str:
         """Put the arena's places into an attack: an attacker may guess or know all of them."""
@@ -200,7 +200,7 @@ class Arena:
         secret = {"COURSE_TEST_SECRET": f"{CANARY}-environment"}
         notes = execute(nb, folder, settings, secret, given={"checks/q.py": question.encode()})
         seconds = time.monotonic() - began
-        processes.remove(folder)
+        remove(folder)
         return self.read(nb, notes, seconds)
 
     def unprotected(self, cells: list[str], *, question: str = QUESTION, after=()) -> Graded:
