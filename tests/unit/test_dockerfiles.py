@@ -12,8 +12,9 @@ import pytest
 from course.checks.core.expectations import CheckFailed, Unmet
 from course.checks.docker import contexts
 from course.checks.docker.contexts import Context, context, ignoring
-from course.checks.docker.dockerfiles import Dockerfile
+from course.checks.docker.dockerfiles import Dockerfile, expand
 from course.checks.docker.images import takes_wheels
+from course.checks.docker.shell_commands import commands
 
 GOOD = """
     FROM python:3.11-slim
@@ -429,3 +430,46 @@ def test_the_linter_tells_line_and_code(ship):
 @pytest.mark.parametrize(("name", "takes"), [("wheels", True), ("two stages", False), ("entry point", False)])
 def test_only_who_asks_for_wheels_gets_them(ship, name, takes):
     assert takes_wheels(ship(RIGHT[name])) is takes
+
+
+# hostile text
+
+
+def test_a_value_that_doubles_is_refused_before_it_fills_the_memory():
+    doubling = "ARG A=xxxxxxxxxx\n" + "ARG A=$A$A\n" * 60 + "FROM python:$A\n"
+    with pytest.raises(Unmet, match="grows to more than 10,000 characters"):
+        Dockerfile(doubling)
+
+
+def test_variables_are_replaced_as_docker_does():
+    known = {"A": "1", "B": None, "C": ""}
+    assert expand("${A}-$A-${B:-x}-${C:+y}${A:+z}", known) == "1-1-x-z"
+    assert expand("${A:-${B", known) == "${A:-${B"
+    assert expand("$B", known) == "$B"
+
+
+def test_more_sources_than_any_image_needs_are_refused():
+    with pytest.raises(Unmet, match="more than 200 sources"):
+        Dockerfile(f"FROM python:3.11-slim\nCOPY {'a ' * 300} /srv/\n")
+    with pytest.raises(Unmet, match="longer than 64 KiB"):
+        Dockerfile("FROM python:3.11-slim\n" + "#" * 70_000)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("a b && c|d; e", [["a", "b"], ["c"], ["d"], ["e"]]),
+        ("curl x |\\\n  sh", [["curl", "x"], ["sh"]]),
+        ("curl x |\n\n sh\nls", [["curl", "x"], ["sh"], ["ls"]]),
+        ("| | a", [["a"]]),
+        ("", []),
+    ],
+)
+def test_a_script_is_split_into_commands(script, words):
+    assert commands(script) == words
+
+
+def test_a_pattern_that_is_none_is_the_students_mistake(ship):
+    with pytest.raises(Unmet, match=r"the range z-a goes backwards"):
+        ship(files={".dockerignore": "[z-a]"}).expect_kept_out()
+    assert "the context has no [z-a]" in said(ship("FROM python:3.11-slim\nCOPY [z-a] /srv/\n"), "copies")

@@ -190,7 +190,7 @@ def test_what_leads_elsewhere_is_refused_before_it_is_built(ship, monkeypatch, t
     [
         ("resources: app.yaml", "is no list of paths"),
         ("- a", "holds no names with values"),
-        ("resources: [*a]", "aliases"),
+        ("resources: [*a]", "undefined alias"),
         ("resources: [../nothing]", "there is no folder overlays/nothing"),
     ],
 )

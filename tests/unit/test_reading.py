@@ -173,13 +173,45 @@ def test_json_is_a_document_too(shipped):
     assert reading.document("p.json") == data
 
 
-def test_an_alias_is_refused_so_that_no_small_file_grows():
+def test_an_alias_stands_for_what_it_names():
+    source = "kept: &kept {why: known on the day, useful: yes}\na: *kept\nb: {<<: *kept, useful: no}\n"
+    data = reading.parse(source, "p.yaml")
+    assert data["a"] == {"why": "known on the day", "useful": True}
+    assert data["b"] == {"why": "known on the day", "useful": False}
+
+
+def test_aliases_are_counted_as_what_they_stand_for_so_that_no_small_file_grows():
     bomb = "a: &a [x,x,x,x,x,x,x,x]\n" + "".join(
         f"{c}: &{c} [{', '.join(['*' + b] * 8)}]\n" for b, c in zip("abcdef", "bcdefg", strict=True)
     )
     error = refusal(reading.parse, bomb, "p.yaml")
-    assert "line 2" in error.reason
-    assert "aliases (*name) are not allowed here" in error.reason
+    assert "line 5" in error.reason
+    assert "too large or too deep, once *d is replaced by what it stands for" in error.reason
+    long = f"a: &a {'x' * 2**17}\nb: [{', '.join(['*a'] * 20)}]"
+    assert "too large" in refusal(reading.parse, long, "p.yaml").reason
+    deep = "a0: &a0 [1]\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}]\n" for n in range(40))
+    assert "too deep" in refusal(reading.parse, deep, "p.yaml").reason
+
+
+def test_an_alias_within_what_it_names_is_refused():
+    assert "*a stands within what it names" in refusal(reading.parse, "a: &a [*a]", "p.yaml").reason
+
+
+def test_many_keys_that_are_numbers_are_refused_because_they_may_collide():
+    keys = (2**61 - 1) * 10**30  # all of them are alike to a dictionary
+    source = "\n".join(f"{keys * n}: x" for n in range(1, 2000))
+    assert "more than 1000 keys are no text" in refusal(reading.parse, source, "p.yaml").reason
+
+
+def test_half_a_character_becomes_a_mark(shipped):
+    assert reading.parse('"a\\ud800": "b\\udfff"', "p.yaml") == {"a\ufffd": "b\ufffd"}
+    (shipped / "answers.json").write_text('{"a": ["\\ud800", "\\ud83d\\ude00"]}')
+    assert reading.answer("a") == ["\ufffd", "\U0001f600"]
+
+
+@pytest.mark.parametrize("tag", ["!!bool maybe", "!!int ''", "!!timestamp soon", "!!float ''"])
+def test_a_value_that_does_not_fit_its_tag_is_refused(tag):
+    assert "not plain YAML" in refusal(reading.parse, f"a: {tag}", "p.yaml").reason
 
 
 @pytest.mark.parametrize(
@@ -267,8 +299,8 @@ def test_an_answer_that_is_not_there_says_which_cell_to_run(shipped, content):
 
 @pytest.mark.parametrize(
     "content",
-    ["{", '{"a": NaN}', '{"a": -Infinity}', "[" * 100_000, '{"a": ' + "9" * 10_000 + "}"],
-    ids=["cut", "NaN", "infinity", "deep", "digits"],
+    ["{", '{"a": NaN}', '{"a": -Infinity}', "[" * 100_000, '{"a": ' + "9" * 10_000 + "}", "[" + "[]," * 300_000 + "0]"],
+    ids=["cut", "NaN", "infinity", "deep", "digits", "many"],
 )
 def test_answers_that_are_not_json_are_no_crash(shipped, content):
     (shipped / "answers.json").write_text(content)

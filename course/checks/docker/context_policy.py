@@ -16,6 +16,7 @@ from course.checks.core.findings import Finding, named
 from course.checks.docker import dockerfile_policy
 from course.checks.docker.dockerfiles import DOCKERFILE, Dockerfile, Instruction, mounts
 from course.checks.docker.dockerignore import matching
+from course.checks.docker.shell_commands import PIP, arguments, commands
 from course.checks.files.secret_detection import secret_in
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 WHEELS = "wheels"  # a folder that the grader fills; see `wheels`
 MAX_SCANNED_BYTES = 1 << 20
+MAX_SCANNED_TOTAL = 16 << 20
 _SECRET_FILES = re.compile(
     r"(?:^|/)(?:\.env(?:\.(?!example$|sample$|template$|dist$)[^/]+)?|id_(?:rsa|dsa|ecdsa|ed25519)|\.netrc|\.pypirc|\.pgpass|\.git-credentials"
     r"|\.aws/credentials|\.docker/config\.json|\.kube/config|kaggle\.json|credentials\.json|secrets?\.(?:ya?ml|json|toml|env|txt))$"
@@ -62,7 +64,7 @@ def _is_wheels(path: str) -> bool:
 
 def no_secret_files(context: Context) -> list[Finding]:
     """No file that is sent holds a secret: it may end in a layer, and stays there when a later one removes it."""
-    found = []
+    found, scanned = [], 0
     hint = "keep it out with .dockerignore, and give the secret when the container starts"
     if any(path.startswith(".git/") for path in context.sent):
         found.append(
@@ -81,6 +83,13 @@ def no_secret_files(context: Context) -> list[Finding]:
                 Finding(None, f"{path} is sent to the engine, and such a file holds secrets", hint, "no secrets")
             )
         elif entry.size <= MAX_SCANNED_BYTES and path != DOCKERFILE:
+            scanned += entry.size
+            if scanned > MAX_SCANNED_TOTAL:
+                reason = (
+                    f"more than {MAX_SCANNED_TOTAL >> 20} MiB of small files are sent: too much to look for secrets"
+                )
+                found.append(Finding(None, reason, "keep out with .dockerignore what the image does not need"))
+                break
             kind = secret_in(context.read(path, most=MAX_SCANNED_BYTES).decode("latin-1"))
             if kind:
                 found.append(Finding(None, f"{path} is sent to the engine, and holds {kind}", hint, "no secrets"))
@@ -118,10 +127,8 @@ def pinned_installs(context: Context) -> list[Finding]:
     for one in context.parsed.instructions:
         if one.name != "RUN":
             continue
-        for command in re.split(r"&&|\|\||[;\n|]", one.script):
-            if not re.search(r"\bpip3?\s+(?:\S+\s+)*?install\s", command + " "):
-                continue
-            open_ones = _open_names(command.split("install", 1)[1].split())
+        for words in commands(one.script):
+            open_ones = _open_names(arguments(words, PIP, ("install",)) or ())
             if open_ones:
                 hint = "name the version, or put it into requirements.txt"
                 found.append(one.finding(f"the version of {', '.join(open_ones)} is left open", hint))
@@ -144,7 +151,7 @@ def _open_names(words: Sequence[str]) -> list[str]:
             skip = not skip and _WITH_VALUE.fullmatch(word) is not None
             continue
         try:
-            need = Requirement(word)
+            need = Requirement(word[:200])
         except InvalidRequirement:
             continue
         is_open = not need.url and not any(spec.operator in ("==", "===") for spec in need.specifier)

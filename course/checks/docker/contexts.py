@@ -17,8 +17,10 @@ from functools import cached_property
 from pathlib import Path
 
 from course import shipping
+from course.checks.core.bounds import bounded
 from course.checks.core.expectations import CheckFailed
 from course.checks.core.findings import Finding, expect_none, quote
+from course.checks.docker import dockerfiles
 from course.checks.docker.context_policy import RULES
 from course.checks.docker.dockerfiles import DOCKERFILE, Dockerfile
 from course.checks.docker.dockerignore import ignoring, matching
@@ -26,10 +28,12 @@ from course.checks.docker.hadolint import lint
 from course.checks.files import reading
 
 MAX_FILES = 3000
+MAX_PATH = 200  # characters that a path may have, on the average
 MAX_BYTES = 512 << 20
 MAX_FILE_BYTES = 256 << 20
 MAX_SENT_BYTES = 64 << 20
 IGNORE = ".dockerignore"
+_READ = ("the build context can be read", "the build context")
 # files that an image never needs, and what they are called in messages
 UNWANTED: Mapping[str, str] = {
     ".git/config": "the history of the project (.git)",
@@ -78,6 +82,8 @@ class Context:
             CheckFailed: it holds links, pipes or devices, too many files or too much.
         """
         sizes = reading.listing(self.name, most=MAX_FILES)
+        if sum(map(len, sizes)) > MAX_FILES * MAX_PATH:
+            raise CheckFailed(f"the paths of {self.name} are longer than {MAX_PATH} characters on the average")
         total = sum(sizes.values())
         if total > MAX_BYTES:
             name = max(sizes, key=lambda one: sizes[one])
@@ -100,7 +106,7 @@ class Context:
         Raises:
             Unmet: it is missing, too large, not text, or cannot be read.
         """
-        return Dockerfile(reading.text(f"{self.name}/{DOCKERFILE}", max_bytes=MAX_SENT_BYTES >> 8))
+        return Dockerfile(reading.text(f"{self.name}/{DOCKERFILE}", max_bytes=dockerfiles.MAX_BYTES))
 
     @cached_property
     def ignored(self) -> Callable[[str], bool]:
@@ -160,11 +166,13 @@ class Context:
                 found.append(Finding(one["line"], one["message"], None, one["code"], text))
         return found
 
+    @bounded(*_READ)
     def findings(self) -> list[Finding]:
         """What all rules find, in the order of the lines."""
         found = [one for rule in RULES.values() for one in rule(self)]
         return sorted(found, key=lambda one: one.line or sys.maxsize)
 
+    @bounded(*_READ)
     def expect(self, rule: str) -> None:
         """Fail the check unless a rule finds nothing.
 
@@ -179,6 +187,7 @@ class Context:
             raise ValueError(f"a rule is one of {', '.join(RULES)}; got {rule!r}")
         expect_none(RULES[rule](self))
 
+    @bounded(*_READ)
     def expect_small(self, most_mb: float) -> None:
         """Fail the check when more than so many MB would be sent to the engine."""
         total = sum(entry.size for entry in self.sent.values())
@@ -192,6 +201,7 @@ class Context:
                 hint=".dockerignore keeps out what the image does not need",
             )
 
+    @bounded(*_READ)
     def expect_kept_out(self, *paths: str) -> None:
         """Fail the check unless .dockerignore keeps such files out, whether they are there or not.
 

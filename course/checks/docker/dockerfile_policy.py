@@ -9,14 +9,33 @@ import re
 
 from course.checks.core.findings import Finding, named
 from course.checks.docker.dockerfiles import Dockerfile, Instruction, expand, foreign_images, mounts
+from course.checks.docker.shell_commands import PIP, SHELLS, Words, arguments, commands, pipelines, program
 from course.checks.files.secret_detection import is_secret_name, secret_in
 
-_PIPED = re.compile(r"\b(?:curl|wget)\b[^\n;&]*\|\s*(?:sudo\s+)?(?:\S*/)?(?:ba|da|z)?sh\b")
 _SUBSTITUTED = re.compile(r"\b(?:ba|da|z)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b")
-_INSTALLS = re.compile(
-    r"\bpip3?\s+(?:[-\w=./]+\s+)*?(?:install|wheel|download|sync)\b|\buv\s+sync\b|\bpoetry\s+install\b|\bpipenv\s+(?:install|sync)\b"
-    r"|\bconda\s+(?:env\s+(?:create|update)|install)\b|\b(?:micro)?mamba\s+(?:install|create)\b|\bpdm\s+(?:install|sync)\b"
+_FETCHES = re.compile(r"\b(?:curl|wget)\b")
+_APT = re.compile(r"apt(?:-get)?")
+_APT_COMMANDS = (
+    "update",
+    "install",
+    "upgrade",
+    "dist-upgrade",
+    "full-upgrade",
+    "remove",
+    "purge",
+    "autoremove",
+    "clean",
 )
+# programs that install packages of Python, besides pip: the words that follow them
+_INSTALLERS = {
+    "uv": ("sync",),
+    "poetry": ("install",),
+    "pipenv": ("install", "sync"),
+    "pdm": ("install", "sync"),
+    "conda": ("install", "env create", "env update"),
+    "mamba": ("install", "create"),
+    "micromamba": ("install", "create"),
+}
 _HARMLESS = frozenset(("", "true", "false", "0", "1", "none", "null", "changeme-at-runtime"))
 
 
@@ -56,7 +75,7 @@ def non_root(dockerfile: Dockerfile) -> list[Finding]:
     if user is None or "$" in user:
         return named("non-root", [one.finding("the user is known only when somebody says so at the build", hint)])
     name = user.partition(":")[0].strip("\"'")
-    if name in ("", "root") or (name.isdigit() and int(name) == 0):
+    if name in ("", "root") or not name.strip("0"):
         return named("non-root", [one.finding("the last USER of the final stage is root", hint)])
     return []
 
@@ -134,7 +153,7 @@ def safe_downloads(dockerfile: Dockerfile) -> list[Finding]:
             if one.flag("checksum") is None:
                 hint = "put the file into the context, or fetch it in a RUN that compares its checksum"
                 found.append(one.finding("ADD of an address takes whatever is there on that day", hint))
-        elif one.name == "RUN" and (_PIPED.search(one.script) or _SUBSTITUTED.search(one.script)):
+        elif one.name == "RUN" and (_is_piped_to_a_shell(one.script) or _SUBSTITUTED.search(one.script)):
             hint = "fetch a fixed version, compare its checksum, then run it"
             found.append(one.finding("a program from the network is run unseen", hint))
     return named("safe downloads", found)
@@ -146,12 +165,13 @@ def tidy_layers(dockerfile: Dockerfile) -> list[Finding]:
     for one in dockerfile.instructions:
         if one.name != "RUN":
             continue
-        updates = re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*update\b", one.script)
-        installs = re.search(r"\bapt(?:-get)?\s+(?:-\S+\s+)*install\b", one.script)
+        calls = commands(one.script)
+        apt = [_apt_command(words) for words in calls]
+        updates, installs = "update" in apt, "install" in apt
         cached = any(
             mount.get("type") == "cache" and "apt" in mount.get("target", mount.get("dst", "")) for mount in mounts(one)
         )
-        clean = re.search(r"\brm\s+(?:-\S+\s+)*[^\n;&]*/var/lib/apt(?:/lists)?\b", one.script)
+        clean = any("rm" in map(program, words) and any("/var/lib/apt" in word for word in words) for words in calls)
         if updates and not installs:
             found.append(
                 one.finding(
@@ -163,24 +183,51 @@ def tidy_layers(dockerfile: Dockerfile) -> list[Finding]:
             found.append(
                 one.finding("the lists of packages stay in the layer", "remove /var/lib/apt/lists in the same RUN")
             )
-        if re.search(r"\bsudo\s", one.script):
+        if any("sudo" in map(program, words) for words in calls):
             found.append(one.finding("a build is root already and needs no sudo", "leave sudo out"))
     return named("tidy layers", found)
 
 
 def installs(one: Instruction) -> bool:
     """Whether a RUN installs Python packages from elsewhere (not only the project itself)."""
-    return one.name == "RUN" and bool(_INSTALLS.search(one.script))
+    return one.name == "RUN" and any(_installs(words) for words in commands(one.script))
+
+
+def _installs(words: Words) -> bool:
+    if arguments(words, PIP, ("install", "wheel", "download", "sync")) is not None:
+        return True
+    for place, word in enumerate(words):
+        following = words[place + 1 : place + 3]
+        if any(following[: len(wanted.split())] == wanted.split() for wanted in _INSTALLERS.get(program(word), ())):
+            return True
+    return False
 
 
 def installs_itself(one: Instruction) -> bool:
     """Whether a RUN installs only the project that lies in the image."""
-    return bool(
-        re.search(
-            r"\binstall\s+(?:--?[\w-]+(?:=\S+)?\s+)*(?:-e\s+)?[\"']?\.{1,2}(?:[/\[]\S*)?[\"']?\s*(?:$|[;&\n])",
-            one.script,
-        )
-    ) and not re.search(r"\s(?:-r|--requirement)[ =]", one.script)
+    calls = [arguments(words, PIP, ("install",)) for words in commands(one.script)]
+    if any(word.startswith(("-r", "--requirement")) for words in calls for word in words or ()):
+        return False
+    named = ([word.strip("\"'") for word in words if not word.startswith("-")] for words in calls if words is not None)
+    return any(len(names) == 1 and re.match(r"\.{1,2}(?:$|[/\[])", names[0]) for names in named)
+
+
+def _apt_command(words: Words) -> str | None:
+    """What a command asks of apt, such as "install"; None when it does not call apt."""
+    place = next((number for number, word in enumerate(words) if _APT.fullmatch(program(word))), len(words))
+    return next((word for word in words[place + 1 :] if word in _APT_COMMANDS), None)
+
+
+def _is_piped_to_a_shell(script: str) -> bool:
+    """Whether what curl or wget fetches is run at once."""
+    for line in pipelines(script):
+        fetched = False
+        for words in line:
+            first = words[1] if words[0] == "sudo" and len(words) > 1 else words[0]
+            if fetched and SHELLS.match(program(first)):
+                return True
+            fetched = fetched or any(_FETCHES.search(word) for word in words)
+    return False
 
 
 def _is_shell(words: tuple[str, ...]) -> bool:
@@ -192,4 +239,4 @@ def _is_shell(words: tuple[str, ...]) -> bool:
 
 
 def _one_command_exec(script: str) -> bool:
-    return bool(re.search(r"(?:^|[;&\n])\s*exec\s+\S", script))
+    return any(words[0] == "exec" and len(words) > 1 for words in commands(script))

@@ -15,11 +15,15 @@ from functools import cached_property
 
 from dockerfile_parse import DockerfileParser
 
+from course.checks.core.bounds import bounded
 from course.checks.core.expectations import Unmet
 from course.checks.core.findings import Finding, quote
 
 TITLE = "the Dockerfile can be read"
+MAX_BYTES = 1 << 16
 MAX_INSTRUCTIONS = 200
+MAX_SOURCES = 200  # of all COPY and ADD together
+MAX_VALUE = 10_000  # characters that a text may have once its variables are replaced
 DOCKERFILE = "Dockerfile"  # its usual name
 DOCUMENT = "here-document"  # stands for one, where a tool wants a file's name
 INSTRUCTIONS = frozenset(
@@ -44,10 +48,11 @@ INSTRUCTIONS = frozenset(
         "WORKDIR",
     ]
 )
-_DIRECTIVE = re.compile(r"^\s*#\s*([A-Za-z]+)\s*=\s*(\S.*?)\s*$")
+_DIRECTIVE = re.compile(r"^\s*#\s*([A-Za-z]+)\s*=(.*)$")
 _HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z_][\w.]*)\2(?=$|[\s;&|>)])")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
-_PAIR = re.compile(r"""([A-Za-z_][\w.\-/]*)=((?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])*)""")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?:\}|:([-+]))|(\w+))")  # of ${name:-other} only the beginning
+_OPTION = re.compile(r"--[A-Za-z]\S*(?:\s+|$)")
+_PAIR = re.compile(r"""(?<![\w.\-/])[\d.\-/]*+([A-Za-z_][\w.\-/]*)=((?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])*)""")
 
 
 @dataclass(frozen=True)
@@ -87,23 +92,26 @@ class Instruction:
     @cached_property
     def flags(self) -> tuple[str, ...]:
         """The options before its arguments, such as "--from=builder"."""
-        found, rest = [], self.value.lstrip()
-        while rest.startswith("--") and (match := re.match(r"--[A-Za-z]\S*(?:\s+|$)", rest)):
+        return self._options[0]
+
+    @cached_property
+    def _options(self) -> tuple[tuple[str, ...], int]:
+        """The options, and the place in its value behind them."""
+        found: list[str] = []
+        place = len(self.value) - len(self.value.lstrip())
+        while match := _OPTION.match(self.value, place):
             found.append(match.group().strip())
-            rest = rest[match.end() :]
-        return tuple(found)
+            place = match.end()
+        return tuple(found), place
 
     def flag(self, name: str) -> str | None:
         """The value of an option, or None."""
         return next((flag.partition("=")[2] for flag in self.flags if flag.partition("=")[0] == f"--{name}"), None)
 
-    @property
+    @cached_property
     def rest(self) -> str:
         """Its arguments behind the options."""
-        rest = self.value.lstrip()
-        for flag in self.flags:
-            rest = rest[rest.index(flag) + len(flag) :].lstrip()
-        return rest
+        return self.value[self._options[1] :].lstrip()
 
     @cached_property
     def words(self) -> tuple[str, ...] | None:
@@ -114,13 +122,13 @@ class Instruction:
             return None
         return tuple(found) if isinstance(found, list) and all(isinstance(word, str) for word in found) else None
 
-    @property
+    @cached_property
     def script(self) -> str:
         """All that a RUN runs, with its here-documents."""
         head = shlex.join(self.words) if self.words else self.rest
         return "\n".join([head, *(document.body for document in self.heredocs)])
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[tuple[str, str | None], ...]:
         """Names and values of ENV, ARG and LABEL; None for an ARG without a default."""
         if self.name == "ARG":
@@ -136,7 +144,7 @@ class Instruction:
         """Words of the form name=value in what a RUN runs, such as variables that a command is given."""
         return tuple((name, _unquote(value)) for name, value in _PAIR.findall(self.script))
 
-    @property
+    @cached_property
     def paths(self) -> tuple[tuple[str, ...], str]:
         """The sources and the destination of COPY and ADD."""
         words = list(self.words or _split(self.rest))
@@ -187,7 +195,10 @@ class Dockerfile:
         Unmet: it has no instruction or stage, one that Docker does not know, too many, or one that is refused here.
     """
 
+    @bounded(TITLE, "the Dockerfile")
     def __init__(self, source: str, name: str = DOCKERFILE) -> None:
+        if len(source) > MAX_BYTES:
+            raise Unmet(TITLE, f"{name} is longer than {MAX_BYTES >> 10} KiB")
         self.source, self.name = source, name
         self.directives = _directives(source)
         self.instructions = tuple(self._read())
@@ -271,6 +282,8 @@ class Dockerfile:
                 refuse(one, f"{one.name} needs an argument", "what should it do?")
             if one.name in ("COPY", "ADD") and not (one.paths[0] or one.heredocs):
                 refuse(one, f"{one.name} needs a source and a destination", "the destination stands last")
+        if sum(len(one.paths[0]) for one in self.instructions if one.name in ("COPY", "ADD")) > MAX_SOURCES:
+            raise Unmet(TITLE, f"its COPY and ADD name more than {MAX_SOURCES} sources", hint="copy folders as a whole")
         first = next((one for one in self.instructions if one.name != "ARG"), None)
         if first is None:
             hint = "an image begins FROM another one"
@@ -330,9 +343,9 @@ def _directives(source: str) -> dict[str, str]:
     """The parser's directives: comments of the form # name=value above everything else."""
     found: dict[str, str] = {}
     for line in source.splitlines():
-        if not (match := _DIRECTIVE.match(line)):
+        if not (match := _DIRECTIVE.match(line)) or not match.group(2).strip():
             break
-        found[match.group(1).lower()] = match.group(2)
+        found[match.group(1).lower()] = match.group(2).strip()
     return found
 
 
@@ -379,23 +392,33 @@ def _set_aside(lines: list[str], escape: str) -> tuple[list[str], dict[int, list
 
 
 def expand(text: str, known: Mapping[str, str | None]) -> str | None:
-    """Text with its variables replaced by their values; None when nothing is left because a value is unknown."""
-    unknown = False
+    """Text with its variables replaced by their values; None when nothing is left because a value is unknown.
 
-    def value(match: re.Match[str]) -> str:
-        nonlocal unknown
-        name, operator, other, bare = match.groups()
-        found = known.get(name or bare)
-        if operator == "-":
-            return found or other
-        if operator == "+":
-            return other if found else ""
-        if found is None:
-            unknown = True
-            return match.group()
-        return found
-
-    done = _VARIABLE.sub(value, text)
+    Raises:
+        Unmet: it grows to more than MAX_VALUE characters.
+    """
+    parts: list[str] = []
+    place = length = 0
+    unknown, last = False, text.rfind("}")
+    while match := _VARIABLE.search(text, place):
+        end, name, operator = match.end(), match[1] or match[3], match[2]
+        if operator and end > last:  # it is never closed
+            break
+        found = known.get(name)
+        if operator:
+            close = text.index("}", end)
+            other = text[end:close]
+            value = (found or other) if operator == "-" else (other if found else "")
+            end = close + 1
+        else:
+            unknown = unknown or found is None
+            value = match.group() if found is None else found
+        parts += [text[place : match.start()], value]
+        length += len(parts[-1]) + len(parts[-2])
+        place = end
+        if length > MAX_VALUE:
+            raise Unmet(TITLE, f"a value in it grows to more than {MAX_VALUE:,} characters, by variables in variables")
+    done = "".join([*parts, text[place:]])
     return None if unknown and not done.strip() else done
 
 

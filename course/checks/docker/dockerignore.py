@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import functools
 import posixpath
-import re
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
+
+from course.checks.core.expectations import Unmet
+from course.checks.files.globs import BadPattern, Globs, is_pattern
+
+TITLE = ".dockerignore can be read"
 
 
 def ignoring(source: str) -> Callable[[str], bool]:
@@ -14,8 +18,12 @@ def ignoring(source: str) -> Callable[[str], bool]:
 
     As Docker reads it: the last pattern that matches a path, or a folder above it, decides; `!` lets in again; `*` and
     `?` stop at a slash, `**` does not; a pattern is about the top of the context, with or without a slash before it.
+
+    Raises:
+        Unmet: a pattern is none, or there are too many.
     """
-    patterns: list[tuple[bool, re.Pattern[str]]] = []
+    patterns: list[str] = []
+    keeping_out: list[bool] = []
     for line in source.removeprefix("\ufeff").splitlines():
         line = line if line.startswith("#") else line.strip()
         if not line or line.startswith("#"):
@@ -24,59 +32,35 @@ def ignoring(source: str) -> Callable[[str], bool]:
         text = line[1:].strip() if lets_in else line
         text = posixpath.normpath(text).lstrip("/") if text else ""
         if text and text != ".":
-            patterns.append((not lets_in, re.compile(pattern_as_regex(text[:1000]))))
+            patterns.append(text)
+            keeping_out.append(not lets_in)
+    try:
+        globs = Globs(patterns)
+    except BadPattern as error:
+        raise Unmet(
+            TITLE, str(error), hint="the engine would not read it either, or it is far longer than any"
+        ) from None
 
     @functools.lru_cache(maxsize=20_000)
     def is_out(path: str) -> bool:
-        parts = PurePosixPath(path).parts
-        tops = ["/".join(parts[: count + 1]) for count in range(len(parts))]
-        out = False
-        for keeps_out, pattern in patterns:
-            if keeps_out != out and any(pattern.fullmatch(top) for top in tops):
-                out = keeps_out
-        return out
+        matching = globs.matching(str(PurePosixPath(path)))
+        return bool(matching) and keeping_out[matching[-1]]
 
     return is_out
 
 
-def pattern_as_regex(text: str) -> str:
-    """One pattern of .dockerignore as a regular expression without nested repetition."""
-    found: list[str] = []
-    place = 0
-    while place < len(text):
-        sign = text[place]
-        if text.startswith("**", place):
-            while text.startswith("*", place):
-                place += 1
-            if text.startswith("/", place):
-                place += 1
-                if found[-1:] != ["(?:.*/)?"]:
-                    found.append("(?:.*/)?")
-            elif found[-1:] != [".*"]:
-                found.append(".*")
-            continue
-        if sign == "*":
-            found.append("[^/]*")
-        elif sign == "?":
-            found.append("[^/]")
-        elif sign == "[" and (end := text.find("]", place + 2)) > 0:
-            inner = text[place + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
-            found.append(f"[{inner}]")
-            place = end
-        elif sign == "\\" and place + 1 < len(text):
-            place += 1
-            found.append(re.escape(text[place]))
-        else:
-            found.append(re.escape(sign))
-        place += 1
-    return "".join(found)
-
-
 def matching(source: str, paths: Iterable[str]) -> list[str]:
-    """The paths that a source of COPY stands for: a file, all in a folder, or those that fit a pattern."""
+    """The paths that a source of COPY stands for: a file, all in a folder, or those that fit a pattern.
+
+    What is no pattern that can be read stands for none.
+    """
     clean = posixpath.normpath(source.lstrip("/") or ".")
     if clean == ".":
         return list(paths)
-    pattern = re.compile(pattern_as_regex(clean))
-    tops = ((path, PurePosixPath(path)) for path in paths)
-    return [path for path, place in tops if any(pattern.fullmatch(str(one)) for one in (place, *place.parents))]
+    if not is_pattern(clean):
+        return [path for path in paths if path == clean or path.startswith(f"{clean}/")]
+    try:
+        globs = Globs([clean])
+    except BadPattern:
+        return []
+    return [path for path in paths if globs.matching(path)]

@@ -6,18 +6,20 @@ Uses `files` and `expectations`. Lab 01 judges `project.yaml` with it.
 from __future__ import annotations
 
 import difflib
-import fnmatch
 import functools
-import math
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from course.checks.core.expectations import CheckFailed, fail
-from course.checks.files import reading
+from course.checks.files import globs, reading
 
 _BLANK = "write your own answer after the colon, or as lines below it"
+MAX_NAMES = 200  # among which the right one is looked for when a name is wrong
+MAX_PATTERNS = 100
+MAX_PATTERN = 200  # characters
 _STUBS = ("NotImplementedError", "YOUR CODE HERE", "YOUR WORK HERE", "YOUR ANSWER HERE")
 _YES = {"yes", "y", "true", "on"}
 _NO = {"no", "n", "false", "off"}
@@ -73,7 +75,8 @@ class Document:
                 )
             walked.append(key)
             if key not in value:
-                near = difflib.get_close_matches(key, [str(name) for name in value], 1)
+                known = [str(name)[:100] for name in itertools.islice(value, MAX_NAMES)]
+                near = difflib.get_close_matches(key, known, 1)
                 hint = f"is it the line `{near[0]}:`?" if near else f"add the line `{key}:` with a value"
                 fail(f"{self.name} lacks `{'.'.join(walked)}`", hint=hint)
             value = value[key]
@@ -161,8 +164,10 @@ class Audit:
         invented: list[str] = []
         for name, line in _spread(written, tables):
             if name.endswith("*"):
+                if len(patterns) == MAX_PATTERNS or len(name) > MAX_PATTERN:
+                    fail(f"more than {MAX_PATTERNS} lines of the audit end in *, or one is longer than any name")
                 patterns[name] = line
-                if not fnmatch.filter(columns, name):
+                if not any(globs.fits(column, name) for column in columns):
                     invented.append(name)
                 continue
             column = name if name in columns else next((c for c in columns if c.partition(".")[2] == name), None)
@@ -172,7 +177,7 @@ class Audit:
                 named[column] = line
         lines = {}
         for column in columns:
-            matching = [pattern for pattern in patterns if fnmatch.fnmatchcase(column, pattern)]
+            matching = [pattern for pattern in patterns if globs.fits(column, pattern)]
             if column in named:
                 lines[column] = named[column]
             elif matching:
@@ -247,11 +252,15 @@ def amount(value: Any, name: str) -> float:
     Raises:
         CheckFailed: it is none.
     """
-    if isinstance(value, str) and (match := re.fullmatch(r"[^\d.,-]*(-?\d+(?:\.\d+)?)[^\d.,]*", value)):
+    if isinstance(value, str) and (match := re.fullmatch(r"[^\d.,-]*(-?\d{1,100}(?:\.\d{1,100})?)[^\d.,]*", value)):
         value = float(match[1])
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not abs(value) < float("inf"):  # a whole number may be too large for a float
         fail(f"{name} is no number", expected="a number such as 12.5", actual=value)
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        fail(f"{name} is far too large", expected="a number such as 12.5", actual=value)
 
 
 def _spread(written: Mapping[Any, Any], tables: set[str]) -> Iterable[tuple[str, Any]]:

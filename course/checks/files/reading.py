@@ -12,20 +12,24 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import yaml
 
 from course import shipping
 from course.base import untrusted
 from course.base.untrusted import Reason
+from course.checks.core.bounds import bounded
 from course.checks.core.expectations import CheckFailed, Unmet, fail
 
 MAX_TEXT_BYTES = 2**20
 MAX_DOCUMENT_BYTES = 2**18  # YAML is read at about 1 MiB a second
-MAX_YAML_NODES = 20_000
+MAX_YAML_NODES = 20_000  # aliases (*name) count as what they stand for
+MAX_YAML_CHARACTERS = 4 * MAX_DOCUMENT_BYTES  # of all texts, aliases included
+MAX_JSON_VALUES = 200_000
 MAX_DEPTH = 30
 MAX_DIGITS = 100
+MAX_ODD_KEYS = 1000  # keys that are no text; numbers can be chosen so that they collide in a dictionary
 _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
@@ -72,15 +76,63 @@ def document(name: str) -> Any:
     """A shipped YAML or JSON file as plain data: dictionaries, lists, text, numbers, dates, None.
 
     Raises:
-        Unmet: it is missing, not readable as YAML, uses tags or aliases, or is too large or too deep.
+        Unmet: it is missing, not readable as YAML, uses tags, or is too large or too deep. Aliases (*name) stand for
+            what they name, and count as that.
     """
     return parse(text(name, max_bytes=MAX_DOCUMENT_BYTES), name)
 
 
 def parse(source: str, name: str) -> Any:
     """YAML text as plain data; see :func:`document`."""
-    with _told_plainly(source, name), _loader(source) as loader:
-        return loader.get_single_data()
+    with bounded(f"{name} can be read", name), _told_plainly(source, name), _loader(source) as loader:
+        return _mended(loader.get_single_data())
+
+
+def json_document(source: str, name: str) -> Any:
+    """JSON text as plain data.
+
+    Raises:
+        Unmet: it is not JSON, holds NaN or infinity, or is too deep or too large.
+    """
+    title, hint = (
+        f"{name} can be read",
+        "write it with json.dump or json.dumps; float() makes NumPy's numbers plain ones",
+    )
+    try:
+        with bounded(title, name):
+            return plain_json(source)
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except ValueError as error:
+        reason = str(error)
+    raise Unmet(title, f"{name} is not JSON: {reason[:200]}", hint=hint)
+
+
+def plain_json(source: str) -> Any:
+    """JSON text as plain data.
+
+    Raises:
+        ValueError: it is not JSON, holds NaN or infinity, or too many values.
+        RecursionError: it is nested too deeply.
+    """
+    if sum(map(source.count, ",[{")) > MAX_JSON_VALUES:
+        raise ValueError(f"it holds more than {MAX_JSON_VALUES:,} values")
+    return _mended(json.loads(source, parse_constant=_refuse))
+
+
+def _mended(value: Any) -> Any:
+    """The same, with a mark in place of half characters, which no file and no page can hold. It may be changed."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        value[:] = [_mended(inner) for inner in value]
+    elif isinstance(value, tuple):
+        return tuple(_mended(inner) for inner in value)
+    elif isinstance(value, dict):
+        entries = [(_mended(key), _mended(inner)) for key, inner in value.items()]
+        value.clear()
+        value.update(entries)
+    return value
 
 
 def parse_all(source: str, name: str) -> list[tuple[yaml.Node, Any]]:
@@ -92,10 +144,14 @@ def parse_all(source: str, name: str) -> list[tuple[yaml.Node, Any]]:
         Unmet: see :func:`document`.
     """
     found = []
-    with _told_plainly(source, name), _loader(source, _UndatedLoader) as loader:
+    with (
+        bounded(f"{name} can be read", name),
+        _told_plainly(source, name),
+        _loader(source, _UndatedLoader) as loader,
+    ):
         while loader.check_node():
             node = loader.get_node()
-            found.append((node, loader.construct_document(node)))
+            found.append((node, _mended(loader.construct_document(node))))
     return found
 
 
@@ -113,6 +169,8 @@ def _told_plainly(source: str, name: str) -> Iterator[None]:
         raise Unmet(title, f"{_where(source, mark)}{reason}", hint=hint) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Unmet(title, f"it is not plain YAML: {error}") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:  # such as `!!bool maybe`
+        raise Unmet(title, f"it is not plain YAML: a value does not fit its tag ({error})") from None
 
 
 @contextlib.contextmanager
@@ -133,9 +191,10 @@ def answer(key: str) -> Any:
     title = f"answers[{key!r}] is shipped"
     hint = f'set answers["{key}"] in the cell of its exercise, and run that cell'
     try:
-        answers = json.loads(text(shipping.ANSWERS), parse_constant=_refuse)
+        with bounded(title, shipping.ANSWERS):
+            answers = plain_json(text(shipping.ANSWERS))
     except Unmet as error:
-        missing = "there is no" in error.reason
+        missing = error.reason.startswith("there is no ")
         raise Unmet(title, f"there is no answer {key!r} yet" if missing else error.reason, hint=hint) from error
     except (ValueError, RecursionError):
         raise Unmet(title, f"{shipping.ANSWERS} is not JSON", hint="set the answers again from the notebook") from None
@@ -225,40 +284,88 @@ def _where(source: str, mark: yaml.Mark | None) -> str:
     return f"line {mark.line + 1}{shown}: "
 
 
+class _Extent(NamedTuple):
+    """How large a node is with all that is in it, aliases counted as what they stand for."""
+
+    nodes: int
+    characters: int
+    depth: int
+
+
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases (they can make a small file huge) and with a bound on size and depth."""
+    """YAML with a bound on size and depth, which holds for what aliases stand for, too: a small file stays small."""
 
     def __init__(self, source: str) -> None:
         super().__init__(source)
-        self.nodes = 0
-        self.depth = 0
+        self.nodes = self.characters = self.depth = self.odd_keys = 0
+        self._extents: dict[int, _Extent] = {}  # by id; the loader holds the nodes
+        self._composed: list[yaml.Node] = []
 
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed here", event.start_mark)
-        self.nodes += 1
+            return self._alias(parent, index)
+        event = self.peek_event()
+        before = self.nodes, self.characters
         self.depth += 1
-        if self.nodes > MAX_YAML_NODES or self.depth > MAX_DEPTH:
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(None, None, "the document is too large or too deep", event.start_mark)
+        self._count(_Extent(1, len(getattr(event, "value", "") or ""), 0), event)
         try:
             node = super().compose_node(parent, index)
         finally:
             self.depth -= 1
         if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
             node.tag = "tag:yaml.org,2002:str"  # 1:1:1:… is a number to base 60, and slow to make if it is long
+        assert node is not None
+        self._composed.append(node)
+        depth = 1 + max((self._extents[id(inner)].depth for inner in _inner(node)), default=0)
+        self._extents[id(node)] = _Extent(self.nodes - before[0], self.characters - before[1], depth)
         return node
 
-    def construct_mapping(self, node, deep=False):
+    def _alias(self, parent, index):
+        event = self.peek_event()
+        node = super().compose_node(parent, index)
+        extent = self._extents.get(id(node))
+        if extent is None:
+            raise yaml.composer.ComposerError(
+                None, None, f"*{event.anchor} stands within what it names", event.start_mark
+            )
+        self._count(extent, event)
+        return node
+
+    def _count(self, extent: _Extent, event: yaml.Event) -> None:
+        self.nodes += extent.nodes
+        self.characters += extent.characters
+        if (
+            self.nodes > MAX_YAML_NODES
+            or self.characters > MAX_YAML_CHARACTERS
+            or self.depth + extent.depth > MAX_DEPTH
+        ):
+            reason = "the document is too large or too deep"
+            if isinstance(event, yaml.AliasEvent):
+                reason += f", once *{event.anchor} is replaced by what it stands for"
+            raise yaml.composer.ComposerError(None, None, reason, event.start_mark)  # type: ignore[arg-type]
+
+    def compose_mapping_node(self, anchor):
+        node = super().compose_mapping_node(anchor)
         seen = set()
-        for key, _ in getattr(node, "value", []):
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} appears twice", key.start_mark
-                )
-            seen.add(getattr(key, "value", None) if isinstance(key, yaml.ScalarNode) else id(key))
-        return super().construct_mapping(node, deep=deep)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} appears twice", key.start_mark
+                    )
+                seen.add(key.value)
+            if key.tag != "tag:yaml.org,2002:str":
+                self.odd_keys += 1
+            if self.odd_keys > MAX_ODD_KEYS:
+                reason = f"more than {MAX_ODD_KEYS} keys are no text"
+                raise yaml.constructor.ConstructorError(None, None, reason, key.start_mark)
+        return node
+
+
+def _inner(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [inner for pair in node.value for inner in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 class _UndatedLoader(_PlainLoader):
