@@ -106,8 +106,10 @@ NEEDS: dict[str, Callable[[], str | None]] = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option --all."""
+    """Add the options --all and --mutants, and where the run of the solutions is kept."""
     parser.addoption("--all", action="store_true", help="run also the tests that are marked exhaustive")
+    parser.addoption("--mutants", default=None, help="try so many edits of each answer, or `all`; by default a sample")
+    parser.addoption("--stages", default=None, help="keep the run of the solutions in this folder, and use it again")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

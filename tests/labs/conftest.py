@@ -77,6 +77,17 @@ class Chapter:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A code cell that holds an answer of the solution."""
+
+    chapter: Chapter
+    grade_id: str
+
+    def __str__(self) -> str:
+        return f"{self.chapter}/{self.grade_id}"
+
+
+@dataclass(frozen=True)
 class Kept:
     """A kept submission: a YAML file in the folder `wrong` or `right` of a lab.
 
@@ -151,10 +162,11 @@ SAMPLE = _sample()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give each test its labs, chapters, graded cells or kept submissions.
+    """Give each test its labs, chapters, graded cells, answers or kept submissions.
 
     A test that runs notebooks of a lab that needs an engine or a cluster carries that mark. Of the kept submissions
-    that run, all are `exhaustive` but those of the sample, which has one for each question and each notebook.
+    that run, all are `exhaustive` but those of the sample, which has one for each question and each notebook; of the
+    answers that are edited, all but those of the very small lab.
     """
     runs = bool(RUN & set(metafunc.fixturenames))
 
@@ -164,7 +176,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             marks += [getattr(pytest.mark, needed) for needed in NEEDS.get(lab.name, [])]
         if runs and value in COSTLY:
             marks += [pytest.mark.exhaustive, pytest.mark.costly]
-        elif runs and isinstance(value, Kept) and value not in SAMPLE:
+        left_out = value not in SAMPLE if isinstance(value, Kept) else isinstance(value, Answer) and lab.root != TINY
+        if runs and left_out and value not in COSTLY:
             marks.append(pytest.mark.exhaustive)
         return pytest.param(value, marks=marks)
 
@@ -177,6 +190,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ]
         values = [marked(cell, cell[0].lab) for cell in cells]
         metafunc.parametrize("graded", values, ids=[f"{chapter}/{name}" for chapter, name in cells])
+    if "answer" in metafunc.fixturenames:
+        found = [
+            Answer(chapter, str(notebooks.grade_id(cell)))
+            for chapter in CHAPTERS
+            for cell in notebooks.read(chapter.path).cells
+            if cell.cell_type == "code" and notebooks.is_a(cell, "solution")
+        ]
+        values = [marked(answer, answer.chapter.lab) for answer in found]
+        metafunc.parametrize("answer", values, ids=list(map(str, found)))
     for name, values in (("lab", LABS), ("chapter", CHAPTERS), ("kept", KEPT)):
         if name in metafunc.fixturenames:
             marks = [marked(value, value if name == "lab" else value.lab) for value in values]
@@ -207,8 +229,8 @@ def _stages_needed(item: pytest.Item) -> int | None:
     names, params = getattr(item, "fixturenames", ()), item.callspec.params if hasattr(item, "callspec") else {}
     if not RUN & set(names):
         return None
-    kept = params.get("kept")
-    chapter = kept.chapter if kept is not None else params.get("chapter") or params.get("graded", (None,))[0]
+    about = params.get("kept") or params.get("answer")
+    chapter = about.chapter if about is not None else params.get("chapter") or params.get("graded", (None,))[0]
     if chapter is None:
         return None
     return 1 if "blank_scores" in names else CHAPTERS.index(chapter) + 1
@@ -247,8 +269,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
-    """Build a folder once per session."""
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str, request: pytest.FixtureRequest) -> Once:
+    """Build a folder once per session; with --stages, once until somebody removes the folder that it names."""
+    if (kept := request.config.getoption("--stages")) is not None:
+        Path(kept).mkdir(parents=True, exist_ok=True)
+        return Once(Path(kept).resolve())
     base = tmp_path_factory.getbasetemp()
     top = (base if worker_id == "master" else base.parent) / "labs"
     top.mkdir(exist_ok=True)
