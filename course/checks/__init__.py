@@ -1,6 +1,17 @@
 """The vocabulary of grading: what questions say of what was shipped. Uses `flights` and `shipping`, not nbgrader."""
 
-from course.checks.core.expectations import CheckFailed, Unmet, expect, fail, not_graded_here
+from course.checks.core.expectations import (
+    CheckFailed,
+    Unmet,
+    as_dict,
+    as_list,
+    as_number,
+    as_text,
+    as_whole_number,
+    expect,
+    fail,
+    not_graded_here,
+)
 from course.checks.core.loading import grade, summary
 from course.checks.core.question import Question, fixture
 from course.checks.core.result import Outcome, Result
@@ -25,6 +36,11 @@ __all__ = [
     "Unmet",
     "answer",
     "answers_in",
+    "as_dict",
+    "as_list",
+    "as_number",
+    "as_text",
+    "as_whole_number",
     "document",
     "expect",
     "fail",

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from course.checks.core.result import MIME
+from course.checks.core.result import MIME, Result
 from course.labs import examiner, runner
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are handed to a child")
@@ -20,13 +20,12 @@ PASSES = '''
 '''
 QUESTIONS = {
     "good": PASSES,
-    "slow": '''
-    @question.check(1)
-    def waits():
-        """it never ends"""
-        import time
-        time.sleep(600)
-''',
+    "slow": """
+    import time
+    question.check(1, title="at once")(lambda: None)
+    question.check(1, title="slow")(lambda: time.sleep(600))
+    question.check(1, title="after it")(lambda: None)
+""",
     "fatal": '''
     @question.check(1)
     def ends():
@@ -48,12 +47,12 @@ QUESTIONS = {
 
 @pytest.fixture
 def asked(tmp_path):
-    """An examiner of a lab with these questions, worth a point each; the slow one has a second."""
+    """An examiner of a lab with these questions, whose checks are worth a point each; the slow one has a second."""
     folder = tmp_path / "checks"
     folder.mkdir()
     for name, body in QUESTIONS.items():
         deadline = "deadline_s=1" if name == "slow" else "deadline_s=60"
-        head = f"from course.checks import Question\nquestion = Question({name!r}, points=1, {deadline})\n"
+        head = f"from course.checks import Question\nquestion = Question({name!r}, points=3, {deadline})\n"
         (folder / f"{name}.py").write_text(head + textwrap.dedent(body))
     (folder / "broken.py").write_text("1 / 0\n")
     with examiner.plain(tmp_path, runner.environment() | {"PYTHONWARNINGS": "ignore"}) as made:
@@ -78,13 +77,21 @@ def test_the_process_is_kept_from_one_question_to_the_next(asked):
 
 def test_a_question_that_passes_its_deadline_is_stopped_and_the_next_is_asked_anew(asked):
     assert shown(asked.outputs("counting"))[0] == "1"
-    name, why = shown(asked.outputs("slow"))
-    assert (name, "within 1 seconds" in why) == ("QuestionTimeout", True)
+    result = Result.from_dict(asked.outputs("slow")[0].data[MIME])
+    assert [(line.title, line.outcome, line.cause) for line in result.checks] == [
+        ("at once", "pass", None),
+        ("slow", "error", "deadline"),
+        ("after it", "error", "deadline"),
+    ]
+    assert (result.score, result.needs_person) == (1, True)
+    assert "the question did not end within 1 seconds and was stopped" in result.checks[1].reason
     assert shown(asked.outputs("counting"))[0] == "1"
 
 
 def test_a_process_that_ends_is_named_and_the_next_question_is_asked_anew(asked):
-    assert shown(asked.outputs("fatal"))[0] == "QuestionEnded"
+    (line,) = asked.outputs("fatal")[0].data[MIME]["checks"]
+    assert (line["outcome"], line["cause"]) == ("error", "end")
+    assert "the process that ran the question ended" in line["reason"]
     assert shown(asked.outputs("good"))[0] == "1"
 
 

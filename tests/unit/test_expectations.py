@@ -165,7 +165,7 @@ def test_true_is_true_and_a_reason_can_be_given():
 def test_types_are_told_in_words():
     expect("x").is_instance(str)
     error = failure(expect(1).is_instance, (str, dict))
-    assert (error.expected, error.actual) == ("text or a dictionary", "a whole number")
+    assert (error.expected, error.actual) == ("text or a dictionary", "a whole number: 1")
 
 
 def test_a_failure_can_be_said_directly():

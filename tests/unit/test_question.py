@@ -8,6 +8,7 @@ import warnings
 import pytest
 
 from course.checks import Outcome, Question, Unmet, expect, fail, fixture, not_graded_here
+from course.checks.core import processes
 from course.checks.core.rendering import Displayed
 from course.checks.core.result import MIME
 
@@ -20,6 +21,14 @@ def question_with(function, **options) -> Question:
 
 def only(question: Question):
     return question.result().checks[0]
+
+
+def unmet_secret():
+    raise Unmet("f.py answers", "secret", expected="secret", actual="secret", hint="secret")
+
+
+def assert_secret():
+    raise AssertionError("secret")
 
 
 def test_a_check_that_returns_passes_and_earns_its_points():
@@ -51,8 +60,13 @@ def test_a_plain_assertion_is_a_failure_of_the_student(error, reason):
     assert record.reason.startswith(reason)
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), ZeroDivisionError(), ValueError("bad"), RecursionError()])
-def test_any_other_error_is_the_graders_fault_and_goes_to_a_person(error):
+class _Unspeakable(Exception):
+    def __str__(self):
+        raise self
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), ZeroDivisionError(), ValueError("bad"), _Unspeakable()])
+def test_any_other_error_goes_to_a_person_unless_more_is_known(error):
     def check():
         raise error
 
@@ -60,7 +74,17 @@ def test_any_other_error_is_the_graders_fault_and_goes_to_a_person(error):
     assert result.checks[0].outcome is Outcome.ERROR
     assert result.checks[0].points == 0
     assert type(error).__name__ in result.checks[0].actual
+    assert result.checks[0].cause == "exception"
     assert result.needs_person
+
+
+def test_odd_text_of_a_student_can_be_stored_everywhere():
+    def check():
+        fail("half \ud800", expected="nothing \0", actual="whole \U0001f6eb", hint="\udfff")
+
+    record = only(question_with(check))
+    shown = (record.reason, record.expected, record.actual, record.hint)
+    assert shown == ("half \ufffd", "nothing \ufffd", "whole \U0001f6eb", "\ufffd")
 
 
 def test_what_cannot_be_judged_here_goes_to_a_person():
@@ -113,7 +137,7 @@ def test_a_hidden_check_tells_only_its_title_its_outcome_and_its_hint():
     def check():
         fail("the secret row 7", expected="secret", actual="guess", hint="try noon")
 
-    record = only(question_with(check, hidden=True)).to_dict()
+    record = only(question_with(check, hidden=True, hint="look at the clock")).to_dict()
     assert record == {
         "name": "check",
         "title": "it holds",
@@ -121,8 +145,78 @@ def test_a_hidden_check_tells_only_its_title_its_outcome_and_its_hint():
         "points": 0,
         "worth": 2,
         "hidden": True,
-        "hint": "try noon",
+        "hint": "look at the clock",
     }
+
+
+HIDDEN_FAILURES = {
+    "a failure": lambda: fail("secret", expected="secret", actual="secret", hint="secret"),
+    "something that it needs": unmet_secret,
+    "an assertion": assert_secret,
+    "a failure without a hint": lambda: fail("secret"),
+}
+
+
+@pytest.mark.parametrize("how", HIDDEN_FAILURES)
+def test_a_hidden_check_shows_the_same_however_it_fails(how):
+    question = Question("A question", points=3)
+    question.check(1, title="visible")(lambda: None)
+    question.check(2, title="hidden", hidden=True, hint="try noon")(HIDDEN_FAILURES[how])
+    _, line = question.result().checks
+    assert (line.outcome, line.reason, line.expected, line.actual, line.hint) == ("fail", None, None, None, "try noon")
+
+
+def test_what_all_checks_lack_is_told_of_hidden_ones_too():
+    question = Question("A question", points=3)
+    question.check(1, title="visible")(unmet_secret)
+    question.check(2, title="hidden", hidden=True, hint="try noon")(unmet_secret)
+    lines = [(line.title, line.outcome, line.reason) for line in question.result().checks]
+    assert lines[1:] == [
+        ("visible", "skip", "not run: it needs “f.py answers”"),
+        ("hidden", "skip", "not run: it needs “f.py answers”"),
+    ]
+
+
+def test_hidden_checks_run_last_and_are_shown_in_their_places():
+    order: list[str] = []
+    question = Question("A question", points=3)
+    for title, hidden in (("one", False), ("two", True), ("three", False)):
+        question.check(1, title=title, hidden=hidden)(lambda title=title: order.append(title))
+    assert [line.title for line in question.result().checks] == ["one", "two", "three"]
+    assert order == ["one", "three", "two"]
+
+
+def test_hidden_checks_have_fixtures_of_their_own_but_for_shared_ones():
+    made.clear()
+    question = Question("A question", points=2)
+    seen = []
+    question.check(1, title="one")(lambda number, table: seen.append(table))
+    question.check(1, title="two", hidden=True)(lambda number, table: seen.append(table))
+    assert question.result().score == 2
+    assert made == ["made", "table", "closed", "made", "closed", "table closed"]
+    assert seen[0] is seen[1]
+
+
+def test_a_shared_fixture_cannot_ask_for_one_that_is_not():
+    record = only(question_with(lambda shares_a_process: None))
+    assert record.outcome is Outcome.ERROR
+    assert "asks for number, which is not shared" in record.actual
+
+
+def test_processes_of_visible_checks_end_before_hidden_ones_and_theirs_before_the_next_question():
+    talks: list[processes.Worker] = []
+
+    def ask():
+        assert not [talk for talk in talks if talk.process.poll() is None]
+        talks.append(processes.Worker())
+        assert talks[-1].request("use", name="math")["ok"]
+
+    for _ in range(2):
+        question = Question("A question", points=2)
+        question.check(1, title="visible")(ask)
+        question.check(1, title="hidden", hidden=True)(ask)
+        assert question.result().score == 2
+    assert len(talks) == 4
 
 
 def test_a_hidden_check_that_breaks_or_lacks_something_does_not_tell_its_data():
@@ -254,6 +348,19 @@ def number():
 def doubled(number):
     """A fixture may ask for another."""
     return 2 * number
+
+
+@fixture(shared=True)
+def table():
+    """Made once for both phases."""
+    made.append("table")
+    yield object()
+    made.append("table closed")
+
+
+@fixture(shared=True)
+def shares_a_process(number):
+    """It may not."""
 
 
 @fixture

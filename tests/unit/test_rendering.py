@@ -121,6 +121,20 @@ def test_a_hidden_check_is_marked_in_both_forms():
     assert "<em>(hidden)</em>" in rendering.html(question.result())
 
 
+def test_checks_that_were_not_run_for_one_reason_are_one_line():
+    question = Question("Title", points=6)
+    first = question.check(1, title="first")(lambda: fail("no"))
+    for number in range(4):
+        question.check(1, title=f"later {number}", needs=first)(lambda: None)
+    question.check(1, title="alone")(lambda: fail("no"))
+    result = question.result()
+    heads = [line.split("  ")[0] for line in result.to_text().splitlines()[1:] if not line.startswith(" ")]
+    assert heads == ["✗ first", "– 4 checks: later 0; later 1; later 2; later 3", "✗ alone"]
+    assert "0 / 4" in result.to_text()
+    assert rendering.html(result).count("<tr>") == 4  # with the head
+    assert len(result.to_dict()["checks"]) == 6
+
+
 def test_a_summary_without_results_says_so():
     assert repr(rendering.Summary([])) == "No check has been run in this notebook yet."
     assert "No check" in rendering.Summary([])._repr_html_()

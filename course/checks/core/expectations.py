@@ -5,6 +5,7 @@ The values that arrive here come from a student's work; they are compared as dat
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable
 from typing import Any, NoReturn
@@ -35,28 +36,48 @@ class Unmet(CheckFailed):
 
 
 class NotGradedHere(Exception):
-    """What the check needs is missing on this machine; a person decides."""
+    """What the check needs is missing on this machine; a person decides.
+
+    Attributes:
+        whatever: it is missing for certain, even if the solution can be judged here; see :func:`not_graded_here`.
+    """
+
+    def __init__(self, why: str, *, whatever: bool = False) -> None:
+        super().__init__(why)
+        self.whatever = whatever
 
 
-def fail(reason: str, *, expected: Any = None, actual: Any = None, hint: str | None = None) -> NoReturn:
+_NOTHING: Any = object()
+_NONE = "None"  # a value that is shown as this
+
+
+def fail(
+    reason: str, *, expected: Any = None, actual: Any = None, got: Any = _NOTHING, hint: str | None = None
+) -> NoReturn:
     """Fail the check.
 
     Args:
         reason: what is wrong, in a sentence that the student reads.
         expected, actual: values or text to show beside each other.
+        got: instead of `actual`: a value that came, as Python writes it, so that '2' and 2 look different.
         hint: a help that does not tell the answer.
     """
-    raise CheckFailed(
-        reason,
-        expected=None if expected is None else show(expected),
-        actual=None if actual is None else show(actual),
-        hint=hint,
-    )
+    came = quoted(got) if got is not _NOTHING else None if actual is None else show(actual)
+    raise CheckFailed(reason, expected=None if expected is None else show(expected), actual=came, hint=hint)
 
 
-def not_graded_here(why: str) -> NoReturn:
-    """Leave the check to a person, because something is missing on this machine, such as a container engine."""
-    raise NotGradedHere(why)
+def not_graded_here(why: str, *, whatever: bool = False) -> NoReturn:
+    """Leave the check to a person, because something is missing on this machine, such as a container engine.
+
+    It must depend on the machine alone: where the same check passes for the solution on this machine, it becomes a
+    failure.
+
+    Args:
+        why: what is missing.
+        whatever: it is missing for certain, whatever the solution needs, and what the student asks for is allowed:
+            such as an allowed base image that is not here. Then a person decides in any case.
+    """
+    raise NotGradedHere(why, whatever=whatever)
 
 
 def expect(actual: Any, name: str | None = None) -> Expectation:
@@ -84,8 +105,95 @@ def show(value: Any) -> str:
     elif isinstance(value, pd.Timestamp):
         text = str(value)
     else:
-        text = repr(value)
+        text = _repr(value)
+    return _short(text)
+
+
+def quoted(value: Any) -> str:
+    """A value as Python writes it, text in quotes; cut to one short block. See :func:`show`."""
+    return _short(_repr(value)) if isinstance(value, str | bytes) else show(value)
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # such as a number of more than 4,300 digits
+        return f"{_article(type(value).__name__)} that cannot be written ({type(error).__name__})"
+
+
+def _short(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+
+
+def as_number(value: Any, name: str = "the answer", *, hint: str | None = None) -> float:
+    """What a student gave, as a finite number; else the check fails and says what came instead.
+
+    Args:
+        value: what came.
+        name: what to call it in messages.
+        hint: a help; by default one for what came.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            fail(f"{name} is too large to be computed with", expected="a number", actual=_digits(int(value)), hint=hint)
+        if math.isfinite(number):
+            return number
+        hint = hint or "look for missing data, or a division by zero, on the way"
+        fail(f"{name} is {number}", expected="a finite number", actual=f"{number}", hint=hint)
+    fail(f"{name} must be a number", expected="a number", got=value, hint=hint or _near_a_number(value))
+
+
+def as_whole_number(value: Any, name: str = "the answer", *, hint: str | None = None) -> int:
+    """What a student gave, as a whole number (3 or 3.0); see :func:`as_number`."""
+    number = as_number(value, name, hint=hint)
+    if number != int(number):
+        fail(f"{name} must be a whole number", expected="a whole number", got=value, hint=hint)
+    return int(value)
+
+
+def as_text(value: Any, name: str = "the answer", *, hint: str | None = None) -> str:
+    """What a student gave, as text; else the check fails and says what came instead."""
+    if not isinstance(value, str):
+        fail(f"{name} must be text", expected="text", got=value, hint=hint)
+    return value
+
+
+def as_list(value: Any, name: str = "the answer", *, hint: str | None = None) -> list[Any]:
+    """What a student gave, as a list: a list, tuple, set, array, Index or Series; else the check fails."""
+    if isinstance(value, np.ndarray | pd.Index | pd.Series) and np.ndim(value) == 1:
+        return list(value)
+    if not isinstance(value, list | tuple | set | frozenset):
+        fail(f"{name} must be a list", expected="a list", got=value, hint=hint)
+    return sorted(value, key=repr) if isinstance(value, set | frozenset) else list(value)
+
+
+def as_dict(value: Any, name: str = "the answer", *, hint: str | None = None) -> dict[Any, Any]:
+    """What a student gave, as a dictionary; else the check fails and says what came instead."""
+    if not isinstance(value, dict):
+        fail(f"{name} must be a dictionary", expected="a dictionary", got=value, hint=hint)
+    return value
+
+
+def _digits(value: int) -> str:
+    return f"a number of some {int(value.bit_length() * math.log10(2)) + 1} digits"
+
+
+def _near_a_number(value: Any) -> str | None:
+    """A hint for what is almost a number."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            float(value.strip().rstrip("%"))
+            return "this is text: a number has no quotes and no sign for its unit"
+        return "write the number itself"
+    if value is None:
+        return "a function without `return` gives None"
+    if isinstance(value, list | tuple | dict | np.ndarray | pd.Series | pd.Index | pd.DataFrame):
+        return "one number is asked for, and this holds several, or one in a wrapper: .item() takes it out"
+    return None
 
 
 class Expectation:
@@ -97,10 +205,13 @@ class Expectation:
 
     def equals(self, expected: Any, *, hint: str | None = None) -> None:
         """The value is the same, element by element; NumPy and pandas values may differ in type but not in content."""
-        difference = _difference(self.actual, expected)
+        try:
+            difference = _difference(self.actual, expected)
+        except Exception:  # plain data of a form that cannot even be compared are not what was expected
+            difference = "", expected, self.actual
         if difference is not None:
             where, wanted, got = difference
-            self._fail(f"{self.name} is not as expected{where}", wanted, got, hint)
+            self._fail(f"{self.name} is not as expected{where}", *_beside(wanted, got), hint)
 
     def is_close(self, expected: Any, *, abs: float = 0.0, rel: float = 1e-6, hint: str | None = None) -> None:
         """Every number is within `abs` (same unit) or `rel` (fraction) of the expected one, whichever is wider."""
@@ -138,9 +249,15 @@ class Expectation:
 
     def contains(self, *items: Any, hint: str | None = None) -> None:
         """All items are in it: words in a text, elements of a list, keys of a dictionary."""
-        missing = [item for item in items if item not in self.actual]
+        missing = [item for item in items if not self._holds(item)]
         if missing:
             self._fail(f"{self.name} lacks {', '.join(show(item) for item in missing)}", None, self.actual, hint)
+
+    def _holds(self, item: Any) -> bool:
+        try:
+            return bool(item in self.actual)
+        except Exception:
+            self._fail(f"{self.name} holds nothing that could be looked for", None, self.actual, None)
 
     def has_columns(self, columns: Iterable[str], *, hint: str | None = None) -> None:
         """It is a DataFrame that has these columns, and perhaps others."""
@@ -151,11 +268,12 @@ class Expectation:
             self._fail(f"{self.name} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}", None, got, hint)
 
     def is_instance(self, kind: type | tuple[type, ...], *, hint: str | None = None) -> None:
-        """It is of this type, or one of these."""
-        if not isinstance(self.actual, kind):
-            kinds = kind if isinstance(kind, tuple) else (kind,)
+        """It is of this type, or one of these; 3 counts as a float, 3.0 as an int, and True as neither."""
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if not any(_is_of(self.actual, one) for one in kinds):
             wanted = " or ".join(_article(k.__name__) for k in kinds)
-            self._fail(f"{self.name} has another type", wanted, _article(type(self.actual).__name__), hint)
+            got = f"{_article(type(self.actual).__name__)}: {quoted(self.actual)}"
+            self._fail(f"{self.name} has another type", wanted, "None" if self.actual is None else _short(got), hint)
 
     def is_true(self, reason: str | None = None, *, hint: str | None = None) -> None:
         """It holds; `reason` says what is wrong when it does not."""
@@ -165,8 +283,10 @@ class Expectation:
     def _numbers(self, value: Any) -> np.ndarray:
         try:
             return np.asarray(value, dtype=float)
-        except (TypeError, ValueError):
-            self._fail(f"{self.name} is not numeric", "numbers", value, None)
+        except Exception:
+            if isinstance(value, int):
+                self._fail(f"{self.name} is too large to be computed with", "a number", _digits(value), None)
+            self._fail(f"{self.name} is not numeric", "numbers", quoted(value), _near_a_number(value))
 
     def _some_numbers(self) -> np.ndarray:
         numbers = self._numbers(self.actual)
@@ -176,6 +296,29 @@ class Expectation:
 
     def _fail(self, reason: str, expected: Any, actual: Any, hint: str | None) -> NoReturn:
         fail(reason, expected=expected, actual=actual, hint=hint)
+
+
+def _beside(wanted: Any, got: Any) -> tuple[Any, Any]:
+    """What was expected and what came, with quotes around text where they would else look alike."""
+    if got is _NONE or not (isinstance(wanted, str) or isinstance(got, str)):
+        return wanted, got
+    if isinstance(wanted, str) == isinstance(got, str) and show(wanted) != show(got) and not _odd(got):
+        return wanted, got
+    return tuple(None if part is None else quoted(part) for part in (wanted, got))  # type: ignore[return-value]
+
+
+def _odd(value: Any) -> bool:
+    """Text whose limits cannot be seen without quotes."""
+    return isinstance(value, str) and (value != value.strip() or not value)
+
+
+def _is_of(value: Any, kind: type) -> bool:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if kind in (int, float):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and (kind is float or isinstance(value, int) or value.is_integer())
+    return isinstance(value, kind)
 
 
 def _article(name: str) -> str:
@@ -217,7 +360,7 @@ def _difference(actual: Any, expected: Any) -> tuple[str, Any, Any] | None:
         return None
     if _same(actual, expected):
         return None
-    return "", expected, "None" if actual is None else actual
+    return "", expected, _NONE if actual is None else actual
 
 
 def _frame_difference(actual: Any, expected: pd.DataFrame) -> tuple[str, Any, Any] | None:
@@ -250,7 +393,7 @@ def _array_difference(actual: Any, expected: pd.Series | pd.Index | np.ndarray) 
     for label, a, b in zip(labels, list(got), list(wanted), strict=True):
         if not _same(a, b):
             row = "row" if isinstance(expected, pd.Series) else "position"
-            return f" at {row} {show(label)}", b, "None" if a is None else a
+            return f" at {row} {show(label)}", b, _NONE if a is None else a
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from pathlib import Path
@@ -70,4 +71,5 @@ def load(folder: Path, grade_id: str) -> Question:
     question = module.__dict__.get("question")
     if not isinstance(question, Question):
         raise QuestionMissing(f"{path} assigns no Question to the name `question`")
+    question.another = functools.partial(load, folder, grade_id)
     return question

@@ -26,6 +26,7 @@ import platformdirs
 from course import shipping
 from course.base.removal import remove
 from course.base.threads import ONE_THREAD
+from course.checks.core import phases
 from course.sandboxed import serialization
 
 MEMORY_MB = 4096
@@ -215,6 +216,7 @@ class Talk:
             os.close(from_child)
         pipes = (self._requests, self._answers)
         self._close = weakref.finalize(self, _close, self.process, tag, pipes, self._output, home)
+        _talks.add(self)
 
     @contextlib.contextmanager
     def exchange(self, message: bytes) -> Iterator[Callable[[int], bytes]]:
@@ -273,6 +275,18 @@ class Talk:
         if code == -signal.SIGXCPU:
             return "it used too much processor time"
         return f"it ended the process ({signal.Signals(-code).name if code < 0 else f'exit status {code}'})"
+
+
+_talks: weakref.WeakSet[Talk] = weakref.WeakSet()
+
+
+@phases.before_hidden
+@phases.after_hidden
+def end_all() -> None:
+    """End every process that a check talks to; who asks one again gets a new one."""
+    for talk in list(_talks):
+        talk.close()
+    _talks.clear()
 
 
 class Worker(Talk):

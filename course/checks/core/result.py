@@ -6,6 +6,7 @@ record.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -19,6 +20,8 @@ VERSION = 1
 SIGNS = {"pass": "✓", "fail": "✗", "skip": "–", "error": "!", "ungraded": "?"}
 WORDS = {"pass": "passed", "fail": "failed", "skip": "not run", "error": "check broke", "ungraded": "not graded here"}
 WIDTH = 64
+FOLDED = 3  # so many checks that were not run for the same reason become one line
+MAX_TITLES = 300
 
 
 class Outcome(StrEnum):
@@ -42,6 +45,8 @@ class CheckRecord:
         points: what it earned; worth: what it could.
         hidden: it is not among the checks that students get; then only title, outcome and hint are shown.
         reason, expected, actual, hint: why, for the student.
+        cause: of an error or of what is not graded here: "exception", "deadline" (the question took too long), "end"
+            (its process ended), "missing" (on this machine), "machine" (missing, whatever was shipped).
     """
 
     name: str
@@ -54,6 +59,7 @@ class CheckRecord:
     expected: str | None = None
     actual: str | None = None
     hint: str | None = None
+    cause: str | None = None
 
     @property
     def sign(self) -> str:
@@ -96,7 +102,7 @@ class CheckRecord:
             ValueError: a key is missing, or has a value of another type.
         """
         known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
-        texts = [known.get(name) for name in ("reason", "expected", "actual", "hint")]
+        texts = [known.get(name) for name in ("cause", "reason", "expected", "actual", "hint")]
         sound = (
             isinstance(known.get("name"), str)
             and isinstance(known.get("title"), str)
@@ -160,11 +166,24 @@ class Result:
     def to_text(self) -> str:
         """The result as lines for a terminal."""
         lines = [f"{self.title} · {self.headline()}"]
-        for check in self.checks:
+        for check in self.shown():
             title = check.title + (" (hidden)" if check.hidden else "")
             lines.append(f"{check.sign} {title:<{WIDTH - 1}} {check.earned}".rstrip())
             lines += [f"    {line}" for detail in check.details() for line in detail.splitlines()]
         return "\n".join(lines)
+
+    def shown(self) -> Iterator[CheckRecord]:
+        """The lines as people read them: checks that were not run for the same reason, one below the other, are one."""
+        for _, group in itertools.groupby(self.checks, lambda check: _why_skipped(check) or id(check)):
+            lines = list(group)
+            if len(lines) < FOLDED:
+                yield from lines
+                continue
+            worth = whole(sum(line.worth for line in lines))
+            titles = "; ".join(line.title for line in lines)
+            title = f"{len(lines)} checks: {titles if len(titles) <= MAX_TITLES else titles[: MAX_TITLES - 1] + '…'}"
+            hidden = all(line.hidden for line in lines)
+            yield CheckRecord("folded", title, Outcome.SKIP, 0, worth, hidden, reason=lines[0].reason)
 
     def to_dict(self) -> dict[str, Any]:
         """The record for machines; its form is described in docs/results.md."""
@@ -190,6 +209,10 @@ class Result:
         if not isinstance(data.get("title"), str) or not _is_number(data.get("points")) or not isinstance(checks, list):
             raise ValueError(f"not the record of a result: {str(dict(data))[:200]}")
         return cls(data["title"], data["points"], tuple(CheckRecord.from_dict(check) for check in checks))
+
+
+def _why_skipped(check: CheckRecord) -> str | None:
+    return check.reason if check.outcome is Outcome.SKIP else None
 
 
 def whole(points: float) -> float:

@@ -1,8 +1,9 @@
 """The far side of a process that runs questions: reads their ids, answers with their results. See `examiner`.
 
-Messages are lines of JSON over one socket. For each request {"grade_id": …} it answers twice: with the question's
-deadline as soon as it is loaded, {"deadline_s": …}, and with what a grade cell would show, {"data": …}, or once with
-{"error": …, "message": …} where the question itself is broken.
+Messages are lines of JSON over one socket. For each request {"grade_id": …} it answers with the question's deadline and
+blank result as soon as it is loaded, {"deadline_s": …, "blank": …}; with the place and line of each check that is done,
+{"place": …, "check": …}; and at the end with what a grade cell would show, {"data": …}. Where the question itself is
+broken, it answers with {"error": …, "message": …}.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import gc
 import json
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from course.base.texts import readable
 from course.checks.core import loading
 from course.checks.core.rendering import Displayed
 
@@ -28,20 +30,23 @@ def serve(descriptor: int, folder: Path) -> None:
     """
     with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as stream:
         for line in stream:
-            for answer in _answers(json.loads(line)["grade_id"], folder):
+
+            def send(answer: dict[str, Any]) -> None:
                 stream.write(json.dumps(answer).encode() + b"\n")
                 stream.flush()
+
+            _answer(json.loads(line)["grade_id"], folder, send)
             gc.collect()  # what the question started ends now, not when the next one runs
 
 
-def _answers(grade_id: str, folder: Path) -> Iterator[dict[str, Any]]:
+def _answer(grade_id: str, folder: Path, send: Callable[[dict[str, Any]], None]) -> None:
     try:
         question = loading.load(folder, grade_id)
-        yield {"deadline_s": question.deadline_s}
-        bundle = Displayed(question.result())._repr_mimebundle_()
-        yield {"data": bundle}
+        send({"deadline_s": question.deadline_s, "blank": question.blank().to_dict()})
+        result = question.result(lambda place, line: send({"place": place, "check": line.to_dict()}))
+        send({"data": Displayed(result)._repr_mimebundle_()})
     except Exception as error:
-        yield {"error": type(error).__name__, "message": str(error)[:2000]}
+        send({"error": type(error).__name__, "message": readable(str(error)[:2000])})
 
 
 if __name__ == "__main__":
