@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from course.base.names import printable
 from course.cli.group import labs_there, main, root_folder, students_there
 
 only_students = click.option(
@@ -22,29 +23,47 @@ only_students = click.option(
 @main.command()
 @click.argument("lab", shell_complete=labs_there)
 @click.argument("inbox", type=click.Path(path_type=Path))
-@click.option("--student", help="INBOX is this student's work: a folder or a zip. By default it holds many.")
+@click.option("--student", help="Only this student's work: INBOX is a zip or folder of it, or holds it among others.")
+@click.option(
+    "--list", "class_list", type=click.Path(path_type=Path), help="Moodle's grading worksheet or Canvas's gradebook."
+)
+@click.option(
+    "--column", help="Of Canvas's gradebook, the header of the lab's column; by default the one named like LAB."
+)
+@click.option("--group", "groups", multiple=True, help="A group that Moodle wrote before names; may be repeated.")
 @click.option("--json", is_flag=True, help="Machine-readable.")
 @click.pass_context
-def collect(context: click.Context, lab: str, inbox: Path, student: str | None, json: bool) -> None:
+def collect(
+    context: click.Context,
+    lab: str,
+    inbox: Path,
+    student: str | None,
+    class_list: Path | None,
+    column: str | None,
+    groups: tuple[str, ...],
+    json: bool,
+) -> None:
     """Take in what was handed in for LAB. An earlier submission is kept.
 
     INBOX is a folder, or the zip that Moodle or Canvas exports ("Download all submissions"). In it is one zip or folder
-    per student, named by the student's id, or as Moodle and Canvas name them. What was taken in before is passed over.
-    Exits with 0 when all was taken in, 1 when some was refused.
+    per student, named by the student's id, or as Moodle and Canvas name them; the list says who is who. What was taken
+    in before is passed over. Exits with 0 when all was taken in, 1 when some was refused.
 
     \b
     Example:
-      course collect 01 submissions.zip
+      course collect 01 submissions.zip --list grades.csv
       course collect 01 inbox
-      course collect 01 work.zip --student ada
+      course collect 01 submissions.zip --student ada
     """
-    from course.grading.intake import collecting, submissions
+    from course.grading.intake import collecting
 
     root = root_folder(context)
+    options = {"lab": lab, "class_list": class_list, "column": column, "groups": groups}
     if student is None:
-        taken, refused = collecting.collect(root, inbox, lab=lab)
+        taken, refused = collecting.collect(root, inbox, **options)
     else:
-        taken, refused = [submissions.submit(root, inbox, lab=lab, student=student)], {}
+        _ask_about(root, student)
+        taken, refused = [collecting.collect_student(root, inbox, student=student, **options)], {}
     if json:
         rows = [
             {
@@ -61,21 +80,97 @@ def collect(context: click.Context, lab: str, inbox: Path, student: str | None, 
         for submission in taken:
             _print_taken(submission)
         for name, reason in refused.items():
-            click.echo(f"refused {name}: {reason}", err=True)
+            click.echo(printable(f"refused {name}: {reason}"), err=True)
         known = "" if taken or refused else "; what is here already, or is older than that, is passed over"
         click.echo(f"{len(taken)} taken in, {len(refused)} refused{known}")
+        if student is None:
+            _print_missing(collecting.missing(root, lab))
     sys.exit(1 if refused else 0)
+
+
+def _ask_about(root: Path, student: str) -> None:
+    """Before work is taken in for somebody whom the gradebook does not know: ask, or warn where nobody can answer."""
+    from course.grading.intake import collecting
+
+    known, like = collecting.known(root, student)
+    if known:
+        return
+    meant = f"; did you mean {' or '.join(like)}?" if like else ""
+    text = printable(f"the gradebook does not know {student!r}{meant}")
+    if sys.stdin.isatty():
+        click.confirm(f"{text} Take it in as {printable(student)} all the same?", abort=True)
+    else:
+        click.echo(f"warning: {text}", err=True)
 
 
 def _print_taken(submission) -> None:
     receipt = f", receipt {submission.receipt}" if submission.receipt else ""
-    click.echo(f"took in {submission.lab} of {submission.student}{receipt}")
+    click.echo(printable(f"took in {submission.lab} of {submission.student}{receipt}"))
     if submission.kept:
-        click.echo(f"  the one before is kept: {submission.kept}")
+        click.echo(printable(f"  the one before is kept: {submission.kept}"))
     if submission.missing:
         click.echo(f"  without {', '.join(submission.missing)}, which will earn nothing")
     for remark in submission.remarks:
-        click.echo(f"  look at this: {remark}")
+        click.echo(printable(f"  look at this: {remark}"))
+
+
+def _print_missing(missing) -> None:
+    if missing:
+        shown = ", ".join(f"{who.name} ({who.student})" if who.name else who.student for who in missing[:30])
+        more = f", and {len(missing) - 30} more" if len(missing) > 30 else ""
+        click.echo(printable(f"{len(missing)} have handed in nothing: {shown}{more}"))
+
+
+@main.command()
+@click.argument("lab", required=False, shell_complete=labs_there)
+@click.option(
+    "--list", "class_list", type=click.Path(path_type=Path), help="Read a platform's list of the class first."
+)
+@click.option("--column", help="Of Canvas's gradebook, the header of the lab's column.")
+@click.option("--json", is_flag=True, help="Machine-readable.")
+@click.pass_context
+def roster(context: click.Context, lab: str | None, class_list: Path | None, column: str | None, json: bool) -> None:
+    """Show who is in the class, who handed in LAB and when, what was refused, and what waits.
+
+    Without LAB it shows every lab for which something was handed in.
+
+    \b
+    Example:
+      course roster 01
+      course roster 01 --list grades.csv
+    """
+    from course.grading.intake import class_lists, collecting
+    from course.grading.reports import grades_csv
+
+    root = root_folder(context)
+    if class_list and lab:
+        collecting.use_list(root, collecting.full_name(root, lab), class_list, column)
+    rows: dict[str, dict] = {}
+    for name in [collecting.full_name(root, lab)] if lab else grades_csv.labs_with_work(root):
+        waits = grades_csv.waiting(root, name)
+        people = [{**vars(who), "waiting": waits.get(who.student)} for who in collecting.roster(root, name)]
+        rows[name] = {"students": people, "refused": class_lists.refused(root, name)}
+    if json:
+        click.echo(json_format.dumps({"version": 1, "labs": rows}, indent=1, ensure_ascii=False))
+        return
+    for name, found in rows.items():
+        click.echo(name)
+        for who in found["students"]:
+            _print_person(who)
+        for file, reason in found["refused"].items():
+            click.echo(printable(f"  refused {file}: {reason}"))
+        handed = sum(bool(who["at"]) for who in found["students"])
+        click.echo(f"  {handed} of {len(found['students'])} have handed in, {len(found['refused'])} refused")
+
+
+def _print_person(who: dict) -> None:
+    more = ", ".join(text for text in (who["name"], who["email"], who["number"]) if text and text != who["student"])
+    said = f"handed in {who['at'][:16]} UTC" if who["at"] else "nothing handed in"
+    if who["at"]:
+        waits = who["waiting"]
+        said += ", not graded yet" if waits is None else f", {waits} wait for a person" if waits else ", graded"
+    said += "" if who["listed"] else "; not on the list"
+    click.echo(printable(f"  {who['student']}{f' ({more})' if more else ''}: {said}"))
 
 
 @main.command()
@@ -187,10 +282,11 @@ def _print_scores(run, students: tuple[str, ...]) -> None:
             continue
         cells = f"{row['waiting']} cell{'s' * (row['waiting'] != 1)}"
         wait = f"; {cells} to be looked at by a person" if row["waiting"] else ""
-        late = f", {row['penalty']:g} taken off for being late" if row["penalty"] else ""
-        click.echo(f"  {student}: {row['score']:g} of {row['points']:g} points{late}{wait}")
+        late = f", {round(row['penalty'], 2):g} taken off for being late" if row["penalty"] else ""
+        score = f"{round(row['score'], 2):g} of {row['points']:g} points"
+        click.echo(printable(f"  {student}: {score}{late}{wait}"))
     for student, reason in run.trouble.items():
-        click.echo(f"  {student}: trouble\n    " + reason.replace("\n", "\n    "), err=True)
+        click.echo(f"  {printable(student)}: trouble\n    " + reason.replace("\n", "\n    "), err=True)
     click.echo(f"  {len(run.graded)} graded now, {len(run.unchanged)} unchanged since they were", err=True)
     if any(row["waiting"] for row in run.scores.values()):
         click.echo("  What waits, and why: course report. To grade it: make lab, Nbgrader > Formgrader.", err=True)
@@ -214,7 +310,10 @@ def feedback(context: click.Context, lab: str | None, students: tuple[str, ...])
     for name in [lab] if lab else grades_csv.labs_with_work(root, "autograded"):
         click.echo(name)
         for student, path in pages.write(root, name, students):
-            click.echo(f"  {student.id}: {student.score:g} of {student.points:g} points, {path.relative_to(root)}")
+            score = f"{round(student.score, 2):g} of {student.points:g} points"
+            click.echo(printable(f"  {student.id}: {score}, {path.relative_to(root)}"))
+        if archive := pages.for_moodle(root, name):
+            click.echo(archive.relative_to(root))
 
 
 @main.command()
@@ -232,8 +331,10 @@ def report(context: click.Context, lab: str | None) -> None:
 
     root = root_folder(context)
     for name in [lab] if lab else grades_csv.labs_with_work(root, "autograded"):
-        for path in reports.write(root, name):
+        paths, warned = reports.write_and_warn(root, name)
+        for path in paths:
             click.echo(path.relative_to(root))
+        _warn(warned)
 
 
 @main.command()
@@ -249,5 +350,11 @@ def export(context: click.Context, to: Path | None) -> None:
     from course.grading.reports import grades_csv
 
     target = to or root_folder(context) / "classroom" / "grades.csv"
-    lines = grades_csv.export(root_folder(context), target)
+    lines, warned = grades_csv.export(root_folder(context), target)
     click.echo(f"{target}: {lines} lines")
+    _warn(warned)
+
+
+def _warn(sentences: list[str]) -> None:
+    for sentence in sentences:
+        click.echo(printable(f"warning: {sentence}"), err=True)

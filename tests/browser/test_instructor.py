@@ -117,7 +117,7 @@ def test_from_release_to_grades(root, export, course, start_jupyter, new_page):
     # and the grades leave
     assert course("export").returncode == 0
     with (root / "classroom" / "grades.csv").open(newline="") as file:
-        scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
-    expected = {"Ada Lovelace": 90, "Grace Hopper": 50}
-    expected[judged.parent.parent.name] += 10
-    assert scores == expected
+        scores = {row["student_id"]: row["score"] for row in csv.DictReader(file)}
+    everything = {"Ada Lovelace": "100", "Grace Hopper": "60"}
+    done = judged.parent.parent.name
+    assert scores == {student: everything[student] if student == done else "" for student in everything}

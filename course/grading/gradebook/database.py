@@ -134,12 +134,24 @@ class Gradebook:
         Raises:
             GradebookError: see :meth:`transaction`; nothing is written then.
         """
-        penalties = AssignLatePenalties(config=config)
-        penalties.init_plugin()
+        policy = late_policy(config)
         with self.transaction() as connection:
             lab = _LabRows(connection, key.lab)
             for outcome, handed_in in outcomes:
-                lab.record(outcome, handed_in, penalties)
+                lab.record(outcome, handed_in)
+            _take_off(connection, policy)
+
+    def take_off(self, config: Config) -> None:
+        """Compute what being late costs, from due dates, extensions, policy and points as they are now.
+
+        Whoever reads grades calls it first, so that all show the same number; nbgrader's own pages read what it writes.
+
+        Raises:
+            GradebookError: see :meth:`transaction` and :func:`late_policy`.
+        """
+        policy = late_policy(config)
+        with self.transaction() as connection:
+            _take_off(connection, policy)
 
     def scores(self, lab: str) -> list[dict[str, Any]]:
         """What the gradebook says now of every graded cell of a lab, what people entered included.
@@ -198,12 +210,36 @@ class Gradebook:
         with self.transaction() as connection:
             return {tuple(row[:3]): row[3] for row in connection.execute(query)}
 
+    def labs(self) -> list[tuple[str, dt.datetime | None]]:
+        """Every lab that the gradebook knows, with its due date in UTC, by name."""
+        with self.transaction() as connection:
+            query = sa.select(_assignment.c.name, _assignment.c.duedate).order_by(_assignment.c.name)
+            return [(row[0], row[1]) for row in connection.execute(query)]
+
     def students(self) -> dict[str, dict[str, str]]:
         """Everybody in the gradebook by id: first_name, last_name, email, lms_user_id."""
         with self.transaction() as connection:
             rows = connection.execute(sa.select(_student)).mappings().all()
         names = ("first_name", "last_name", "email", "lms_user_id")
         return {row["id"]: {name: row[name] or "" for name in names} for row in rows}
+
+    def add_students(self, who: dict[str, dict[str, str]]) -> None:
+        """Add people by id (first_name, last_name, email, lms_user_id); of those who are there fill what is empty.
+
+        Raises:
+            GradebookError: see :meth:`transaction`; nothing is written then.
+        """
+        with self.transaction() as connection:
+            there = {row["id"]: row for row in connection.execute(sa.select(_student)).mappings()}
+            for student, values in who.items():
+                old = there.get(student)
+                new = {name: text for name, text in values.items() if text and not (old and old[name])}
+                if old and (old["first_name"] or old["last_name"]):
+                    new = {name: text for name, text in new.items() if name in ("email", "lms_user_id")}
+                if old is None:
+                    connection.execute(sa.insert(_student).values(id=student, **new))
+                elif new:
+                    connection.execute(sa.update(_student).where(_student.c.id == student).values(**new))
 
 
 def identity(outcome: SubmissionOutcome, handed_in: dt.datetime | None) -> str:
@@ -219,7 +255,7 @@ class _LabRows:
     def __init__(self, connection: sa.Connection, name: str) -> None:
         self.connection, self.name = connection, name
         row = connection.execute(sa.select(_assignment).where(_assignment.c.name == name)).mappings().one()
-        self.id, self.due = row["id"], row["duedate"]
+        self.id = row["id"]
         query = sa.select(_notebook.c.name, _notebook.c.id).where(_notebook.c.assignment_id == self.id)
         self.notebooks = dict(connection.execute(query).all())
         self.cells: dict[str, dict[str, dict[str, str]]] = {"grade": {}, "comment": {}}
@@ -230,7 +266,7 @@ class _LabRows:
             for kind in kinds.get(cell["type"], ()):
                 self.cells[kind].setdefault(cell["notebook_id"], {})[cell["name"]] = cell["id"]
 
-    def record(self, outcome: SubmissionOutcome, handed_in: dt.datetime | None, penalties: AssignLatePenalties) -> None:
+    def record(self, outcome: SubmissionOutcome, handed_in: dt.datetime | None) -> None:
         """Write one outcome."""
         here = sa.and_(_recorded.c.lab == self.name, _recorded.c.student == outcome.student)
         text = self.connection.execute(sa.select(_recorded.c.judged).where(here)).scalar()
@@ -244,7 +280,6 @@ class _LabRows:
             {"assignment_id": self.id, "student_id": outcome.student},
             {"timestamp": handed_in},
         )
-        late = self._seconds_late(submission, handed_in)
         judged: dict[str, str] = {}
         for notebook in outcome.notebooks:
             book = _make_sure(
@@ -254,14 +289,7 @@ class _LabRows:
                 {},
             )
             changed = self._comments(book["id"], notebook, before, judged)
-            score = self._grades(book["id"], notebook, before, judged, changed)
-            penalty = penalties.plugin_inst.late_submission_penalty(outcome.student, score, late) if late > 0 else None
-            if penalty is not None:
-                penalty = min(max(penalty, 0), score)
-            if penalty != book["late_submission_penalty"]:
-                self.connection.execute(
-                    sa.update(_book).where(_book.c.id == book["id"]).values(late_submission_penalty=penalty)
-                )
+            self._grades(book["id"], notebook, before, judged, changed)
         self.connection.execute(sa.delete(_recorded).where(here))
         self.connection.execute(
             sa.insert(_recorded).values(
@@ -271,11 +299,6 @@ class _LabRows:
                 judged=json.dumps(judged),
             )
         )
-
-    def _seconds_late(self, submission: dict[str, Any], handed_in: dt.datetime | None) -> float:
-        if self.due is None or handed_in is None:
-            return 0.0
-        return max(0.0, (handed_in - (self.due + (submission["extension"] or dt.timedelta()))).total_seconds())
 
     def _comments(self, book: str, notebook: Any, before: dict[str, str], judged: dict[str, str]) -> set[str]:
         """Write what is said of answers; return the graded cells whose answer changed after a person wrote about it."""
@@ -302,11 +325,10 @@ class _LabRows:
 
     def _grades(
         self, book: str, notebook: Any, before: dict[str, str], judged: dict[str, str], changed: set[str]
-    ) -> float:
-        """Write the scores; return their sum."""
+    ) -> None:
+        """Write the scores."""
         cells = {cell.grade_id: cell for cell in notebook.cells}
         blank = {"auto_score": None, "manual_score": None, "extra_credit": None, "needs_manual_grade": True}
-        total = 0.0
         for name, row in self._rows(_grade, book, "grade", notebook.name, blank).items():
             cell = cells.get(name)
             auto = cell.score if cell else None
@@ -322,8 +344,6 @@ class _LabRows:
                 self.connection.execute(
                     sa.update(_grade).where(_grade.c.id == row["id"]).values(auto_score=auto, needs_manual_grade=waits)
                 )
-            total += _first(row["manual_score"], auto, 0.0) + (row["extra_credit"] or 0.0)
-        return total
 
     def _judged(self, what: Any, name: str, before: dict[str, str]) -> str:
         """The hash of what a person would judge; after trouble of the engine's own, that of the last time."""
@@ -347,6 +367,50 @@ class _LabRows:
             self.connection.execute(sa.insert(table), missing)
         there |= {row["cell_id"]: row for row in missing}
         return {name: there[cell] for name, cell in wanted.items()}
+
+
+def late_policy(config: Config) -> AssignLatePenalties:
+    """What being late costs, as nbgrader_config.py says.
+
+    Raises:
+        GradebookError: the plugin that it names cannot be used.
+    """
+    try:
+        policy = AssignLatePenalties(config=config)
+        policy.init_plugin()
+    except Exception as error:  # whatever a plugin of somebody else's raises when it is imported
+        name = config.get("AssignLatePenalties", {}).get("plugin_class", "")
+        raise GradebookError(
+            f"the plugin for late work {name!r} cannot be used ({type(error).__name__}: {error}); correct "
+            "c.AssignLatePenalties.plugin_class in nbgrader_config.py"
+        ) from error
+    return policy
+
+
+def _take_off(connection: sa.Connection, policy: AssignLatePenalties) -> None:
+    """Write what being late costs in each submitted notebook, where it is not written already."""
+    points = sa.func.coalesce(_grade.c.manual_score, _grade.c.auto_score, 0.0) + sa.func.coalesce(
+        _grade.c.extra_credit, 0.0
+    )
+    earned = sa.select(sa.func.sum(points)).where(_grade.c.notebook_id == _book.c.id).scalar_subquery()
+    query = (
+        sa.select(
+            *(_book.c.id, _book.c.late_submission_penalty.label("before"), _submission.c.student_id),
+            *(_submission.c.timestamp, _submission.c.extension, _assignment.c.duedate, earned.label("score")),
+        )
+        .join(_submission, _submission.c.id == _book.c.assignment_id)
+        .join(_assignment, _assignment.c.id == _submission.c.assignment_id)
+    )
+    for row in connection.execute(query).mappings().all():
+        penalty = None
+        if row["duedate"] is not None and row["timestamp"] is not None:
+            due = row["duedate"] + (row["extension"] or dt.timedelta())
+            late, score = (row["timestamp"] - due).total_seconds(), row["score"] or 0.0
+            if late > 0:
+                penalty = policy.plugin_inst.late_submission_penalty(row["student_id"], score, late)
+                penalty = None if penalty is None else min(max(penalty, 0), score)
+        if penalty != row["before"]:
+            connection.execute(sa.update(_book).where(_book.c.id == row["id"]).values(late_submission_penalty=penalty))
 
 
 def _make_sure(connection: sa.Connection, table: sa.Table, who: dict[str, Any], values: dict[str, Any]) -> dict:

@@ -1,23 +1,33 @@
 """What learning platforms call handed-in files when they export them: Moodle, Canvas. Used by `course collect`.
 
-Who a file belongs to is read from the name that the platform gave it, never from what is inside: a student could write
-anything there.
+Who a file belongs to is read from the part of the name that the platform wrote. The end of a name is the student's
+choice, and never decides: which platform an export comes from is decided once, for all of it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from course.grading.intake.archives import SubmissionError
 
-_MOODLE = re.compile(r"(?P<person>.+?)_(?P<number>\d+)_assignsubmission_(?P<kind>[a-z]+)_?(?P<file>.*)")
-_CANVAS = re.compile(
-    r"(?P<person>[^\W_]+)(?P<late>_LATE)?_(?P<number>\d+|(?<=anon_)[A-Za-z0-9]{5}|(?<=LATE_)[A-Za-z0-9]{5})"
-    r"_(?P<attachment>\d+)_(?P<file>.+)"
+MOODLE, CANVAS = "Moodle", "Canvas"
+# Moodle replaces each underscore of a name by a space before it writes the name
+_MOODLE = re.compile(
+    r"(?P<person>[^_]+)_(?P<number>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?", re.DOTALL
 )
+# Canvas numbers people and files from 1; a name may hold underscores, but no number between two of them
+_CANVAS = re.compile(r"(?=_(?P<number>[1-9]\d*)_(?P<attachment>[1-9]\d*)_(?P<file>.+)$)", re.DOTALL)
+_ANONYMOUS = re.compile(
+    r"(?:(?P<late>LATE)_)?anon(?P<later>_LATE)?_(?P<number>[A-Za-z0-9]{5})_(?P<attachment>[1-9]\d*)_(?P<file>.+)",
+    re.DOTALL,
+)
+_CANVAS_TEXT = re.compile(r"(?P<person>\w+?)(?P<late>_LATE)?_(?P<number>[1-9]\d*)_(?P<file>(?:text|link)\.html)")
+# what Moodle leaves out of the names of files
+_NOT_IN_A_FILE = re.compile(r"[\x00-\x1f\x7f&<>\"`|':\\/]")
+MAX_NAME = 500
 
 
 class UnknownPerson(SubmissionError):
@@ -30,7 +40,8 @@ class ExportedName:
 
     Attributes:
         platform: "Moodle" or "Canvas".
-        person: the name as the platform writes it: "Ada Lovelace" in Moodle, "lovelaceada" in Canvas.
+        person: the name as the platform writes it: "Ada Lovelace" in Moodle, "lovelaceada" in Canvas; "anon" where
+            Canvas hides the name.
         number: Canvas's number of the person; in Moodle it is another for each assignment.
         file: the rest: what the student called the file; empty for Moodle's folders.
         work: whether it is a handed-in file at all, and no text typed into the platform.
@@ -44,76 +55,77 @@ class ExportedName:
     work: bool = True
     late: bool = False
 
-
-def label(name: str) -> ExportedName | None:
-    """Read a file's or folder's name; None when no platform gave it."""
-    name = unicodedata.normalize("NFC", name)
-    if found := _MOODLE.fullmatch(name):
-        person = found["person"].replace("_", " ").strip()
-        return ExportedName("Moodle", person, found["number"], found["file"], found["kind"] == "file")
-    if found := _CANVAS.fullmatch(name):
-        work = not re.fullmatch(r"(text|link)\.html", found["file"])
-        return ExportedName("Canvas", found["person"], found["number"], found["file"], work, bool(found["late"]))
-    return None
+    @property
+    def own_name(self) -> str:
+        """The id under which somebody is taken in whom nobody knows."""
+        return self.person if self.platform == MOODLE else f"{self.person}-{self.number}"
 
 
-def whose(one: ExportedName, roster: dict[str, dict[str, str]]) -> str:
-    """The student's id for a platform's name.
+def readings(name: str, platform: str = "") -> list[ExportedName]:
+    """Every way in which a file's or folder's name can be read as one that a platform gave; none for other names.
 
     Args:
-        one: the label.
-        roster: first_name, last_name and lms_user_id by student's id, as the gradebook knows them.
+        name: the name.
+        platform: only as this one writes names; by default as any.
+    """
+    name = unicodedata.normalize("NFC", name)
+    if len(name) > MAX_NAME:
+        return []
+    found = list(_as_canvas(name)) if platform != MOODLE else []
+    if not found and platform != CANVAS:
+        found = list(_as_moodle(name))
+    return found
 
-    Returns:
-        The id of the one student in the roster who has Canvas's number as lms_user_id, or that name; else the
-        platform's own name, with Canvas's number.
+
+def _as_canvas(name: str) -> Iterator[ExportedName]:
+    if match := _ANONYMOUS.fullmatch(name):
+        late = bool(match["late"] or match["later"])
+        yield ExportedName(CANVAS, "anon", match["number"], match["file"], late=late)
+        return
+    if match := _CANVAS_TEXT.fullmatch(name):
+        yield ExportedName(CANVAS, match["person"], match["number"], match["file"], False, bool(match["late"]))
+        return
+    for match in _CANVAS.finditer(name):
+        head = name[: match.start()]
+        person = head.removesuffix("_LATE")
+        if re.fullmatch(r"\w+", person):
+            work = not re.fullmatch(r"(text|link)\.html", match["file"])
+            yield ExportedName(CANVAS, person, match["number"], match["file"], work, head != person)
+
+
+def _as_moodle(name: str) -> Iterator[ExportedName]:
+    if match := _MOODLE.fullmatch(name):
+        yield ExportedName(
+            MOODLE, match["person"].strip(), match["number"], match["file"] or "", match["kind"] == "file"
+        )
+
+
+def platform_of(names: Iterable[str]) -> str:
+    """The platform that an export comes from: "Moodle", "Canvas", or "" where no name in it is one of theirs.
 
     Raises:
-        UnknownPerson: several students of the roster have that name.
+        SubmissionError: some are Moodle's and some are Canvas's.
     """
-    if one.platform == "Canvas":
-        numbered = [student for student, who in roster.items() if who.get("lms_user_id") == one.number]
-        if len(numbered) == 1:
-            return numbered[0]
-        same = [student for student, who in roster.items() if _canvas_name(who) == one.person.casefold()]
-        other = f"{one.person}-{one.number}"
-    else:
-        same = [student for student, who in roster.items() if _is_called(who, one.person)]
-        other = one.person
-    if len(same) > 1:
-        raise UnknownPerson(
-            f"{', '.join(sorted(same))} are all called {one.person!r}; "
-            "take in each alone: course collect LAB FILE --student ID"
+    first: dict[str, str] = {}
+    for name in names:
+        for reading in readings(name)[:1]:
+            first.setdefault(reading.platform, name)
+    if len(first) > 1:
+        raise SubmissionError(
+            f"some names are Moodle's ({first[MOODLE]!r}) and some are Canvas's ({first[CANVAS]!r}); "
+            "take in each export by itself"
         )
-    return same[0] if same else other
+    return next(iter(first), "")
 
 
-def twins(labels: Iterable[ExportedName]) -> set[str]:
-    """Names in Moodle's export that two people have: their numbers differ."""
-    numbers: dict[str, set[str]] = {}
-    for one in labels:
-        if one.platform == "Moodle" and one.work:
-            numbers.setdefault(one.person, set()).add(one.number)
-    return {person for person, found in numbers.items() if len(found) > 1}
+def as_written(platform: str, name: str) -> str:
+    """A person's or group's name as a platform writes it into the names of files, made comparable.
 
-
-def _names(who: dict[str, str]) -> tuple[str, str]:
-    return (who.get("first_name") or "").strip(), (who.get("last_name") or "").strip()
-
-
-def _canvas_name(who: dict[str, str]) -> str:
-    """Canvas writes last name and first name in small letters, without what is neither letter nor digit."""
-    first, last = _names(who)
-    return re.sub(r"[\W_]", "", unicodedata.normalize("NFC", last + first)).casefold()
-
-
-def _is_called(who: dict[str, str], person: str) -> bool:
-    """Moodle writes the full name, after a group's name and a hyphen where there are groups."""
-    first, last = _names(who)
-    names = {_plain(f"{first} {last}"), _plain(f"{last} {first}"), _plain(f"{last}, {first}")}
-    said = _plain(person)
-    return bool(first or last) and any(said == name or said.endswith("-" + name) for name in names)
-
-
-def _plain(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", name).casefold().replace("_", " ").split())
+    Args:
+        platform: "Moodle" or "Canvas".
+        name: for Moodle the full name, for Canvas last name and first name.
+    """
+    name = unicodedata.normalize("NFC", name)
+    if platform == CANVAS:
+        return re.sub(r"\W", "", re.sub(r"_(\d+)_", r"\1", name.lower()))
+    return " ".join(_NOT_IN_A_FILE.sub("", name.replace("_", " ")).casefold().split())

@@ -105,14 +105,13 @@ def take_in(
             raise SubmissionError(
                 f"{work.name} holds none of the notebooks of {lab}, {', '.join(wanted)}; submit the lab's folder itself"
             )
-        for name in sorted(here):
-            try:
-                notebooks.read(fresh / name)
-            except notebooks.NotebookError as error:
-                raise SubmissionError(f"{str(error).replace(str(fresh) + os.sep, '')}; it was not taken in") from None
+        unreadable = _unreadable(fresh, sorted(here & set(wanted)))
+        if set(unreadable) == here & set(wanted):
+            raise SubmissionError(f"{next(iter(unreadable.values()))}; it was not taken in")
         receipt, remarks = verification.compare(fresh, lab)
         if by_receipt and receipt and not remarks and receipt.time <= at + CLOCK_TOLERANCE:
             at = min(at, receipt.time)
+        remarks += [f"{reason}; it will earn nothing" for reason in unreadable.values()]
         if newer and is_taken_in(root, student, lab, at):
             return None
         if receipt and (others := verification.others_with(root, lab, receipt.code, student)):
@@ -122,6 +121,17 @@ def take_in(
         os.replace(fresh, place)
     missing = tuple(name for name in wanted if name not in here)
     return Submission(student, lab, place, kept, missing, receipt.code if receipt else None, tuple(remarks))
+
+
+def _unreadable(folder: Path, files: list[str]) -> dict[str, str]:
+    """The notebooks that cannot be read, and why."""
+    found = {}
+    for name in files:
+        try:
+            notebooks.read(folder / name)
+        except notebooks.NotebookError as error:
+            found[name] = str(error).replace(str(folder) + os.sep, "")
+    return found
 
 
 @contextlib.contextmanager

@@ -123,6 +123,7 @@ def grade(root: Path, lab: str, workers: WorkerPool, options: Options) -> Gradin
             ) from error
         finally:
             recorder.flush()
+        book.take_off(config)
         summary.scores = _scores(book, folder.name)
     summary.seconds = (dt.datetime.now(dt.UTC) - started).total_seconds()
     return summary

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from course.base import atomic
 from course.checks.core.result import Outcome
+from course.grading.intake import class_lists, collecting, people
 from course.grading.progress import duration
-from course.grading.reports import marks, pages
+from course.grading.reports import csv_files, marks, pages, platform_files
 from course.grading.reports.marks import QuestionMarks, StudentMarks
 from course.grading.reports.pages import Table
 
@@ -32,18 +31,26 @@ def write(root: Path, lab: str) -> list[Path]:
     Raises:
         MarksError: nothing is graded yet.
     """
+    return write_and_warn(root, lab)[0]
+
+
+def write_and_warn(root: Path, lab: str) -> tuple[list[Path], list[str]]:
+    """Write the reports of a lab, and say what somebody should know who uploads them; see :func:`write`."""
     lab, students = marks.gather(root, lab)
+    found = class_lists.kept(root, lab)
+    missing = [who for who in collecting.missing(root, lab) if who.listed]
+    warned = platform_files.warnings(lab, students, [who.student for who in missing], found)
     folder = root / "classroom" / "reports" / lab
     texts = {
-        "report.html": html(lab, students),
-        "grades.csv": grades(students),
+        "report.html": html(lab, students, warned),
+        "grades.csv": grades(students, missing),
         "grades.json": json.dumps(record(lab, students), indent=1, ensure_ascii=False) + "\n",
-        "canvas.csv": canvas(lab, students),
-        "moodle.csv": moodle(lab, students),
+        "canvas.csv": platform_files.canvas(lab, students, found),
+        "moodle.csv": platform_files.moodle(lab, students, found),
     }
     for name, text in texts.items():
         atomic.write(folder / name, text)
-    return [folder / name for name in texts]
+    return [folder / name for name in texts], warned
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
@@ -51,7 +58,7 @@ def write(root: Path, lab: str) -> list[Path]:
 
 def record(lab: str, students: list[StudentMarks]) -> dict[str, Any]:
     """Everything about everybody as plain data."""
-    people = [
+    everybody = [
         {
             "student": student.id,
             "name": student.name,
@@ -59,6 +66,7 @@ def record(lab: str, students: list[StudentMarks]) -> dict[str, Any]:
             "points": student.points,
             "penalty": student.penalty,
             "waiting": student.waiting,
+            "outdated": student.outdated,
             "handed_in": student.handed_in,
             "seconds": round(student.seconds, 3),
             "trouble": student.trouble,
@@ -66,7 +74,7 @@ def record(lab: str, students: list[StudentMarks]) -> dict[str, Any]:
         }
         for student in students
     ]
-    return {"version": VERSION, "lab": lab, "students": people}
+    return {"version": VERSION, "lab": lab, "students": everybody}
 
 
 def _question_record(question: QuestionMarks) -> dict[str, Any]:
@@ -74,78 +82,42 @@ def _question_record(question: QuestionMarks) -> dict[str, Any]:
     return {**plain, "checks": [check.to_dict() for check in question.checks]}
 
 
-def grades(students: list[StudentMarks]) -> str:
-    """CSV: one line a student, one column a question."""
+def grades(students: list[StudentMarks], missing: Sequence[people.Described] = ()) -> str:
+    """CSV: one line a student, one column a question. What waits is blank, and so is a score with something waiting."""
     names = list(dict.fromkeys(question.grade_id for student in students for question in student.questions))
-    header = ["student", "first_name", "last_name", "email", "score", "points", "penalty", "waiting", "handed_in"]
+    header = [
+        "student",
+        "first_name",
+        "last_name",
+        "email",
+        "number",
+        "score",
+        "so_far",
+        "points",
+        "penalty",
+        "waiting",
+    ]
     rows = []
+    number = csv_files.number
     for student in students:
-        scores = {question.grade_id: question.score for question in student.questions}
-        who = [student.id, *(student.who.get(name, "") for name in header[1:4])]
-        numbers = [_number(student.score), _number(student.points), _number(student.penalty), student.waiting]
-        rows.append([*who, *numbers, student.handed_in, *(_number(scores[n]) if n in scores else "" for n in names)])
-    return _csv([*header, *names], rows)
-
-
-def canvas(lab: str, students: list[StudentMarks]) -> str:
-    """CSV for Canvas: Grades, Import. Students are found by SIS user id and login."""
-    worth = max((student.points for student in students), default=0)
-    rows = [["    Points Possible", "", "", "", "", _number(worth)]]
-    for student in students:
-        last, first = student.who.get("last_name", ""), student.who.get("first_name", "")
-        name = f"{last}, {first}" if last and first else student.name
-        sis = student.who.get("lms_user_id") or student.id
-        rows.append([name, "", sis, student.who.get("email") or student.id, "", _number(student.score)])
-    return _csv(["Student", "ID", "SIS User ID", "SIS Login ID", "Section", lab], rows)
-
-
-def moodle(lab: str, students: list[StudentMarks]) -> str:
-    """CSV for Moodle: Grades, Import, CSV file. Map by user name, id number or email."""
-    rows = []
-    for student in students:
-        who = student.who
-        names = [who.get("first_name", ""), who.get("last_name", ""), who.get("lms_user_id", ""), who.get("email", "")]
-        rows.append([student.id, *names, _number(student.score), _remark(student)])
-    header = ["Username", "First name", "Surname", "ID number", "Email address", lab, f"{lab} feedback"]
-    return _csv(header, rows)
-
-
-def _remark(student: StudentMarks) -> str:
-    parts = [f"{student.penalty:g} points taken off for being late"] if student.penalty else []
-    parts += [f"{student.waiting} to be looked at by a person"] if student.waiting else []
-    return "; ".join(parts)
-
-
-def _number(value: float) -> str:
-    return f"{round(value, 4):g}"
-
-
-def _csv(header: list[str], rows: Iterable[list[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([[_plain(value) for value in row] for row in rows])
-    return text.getvalue()
-
-
-def _plain(value: Any) -> Any:
-    """What a spreadsheet would take for a formula becomes text."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and not _is_number(value) else value
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return value == ""
-    return True
+        scores = {q.grade_id: "" if q.waiting else number(q.score) for q in student.questions}
+        who = [student.id, *(student.who.get(name, "") for name in ("first_name", "last_name", "email", "lms_user_id"))]
+        final = "" if student.waiting else number(student.score)
+        numbers = [final, number(student.score), number(student.points), number(student.penalty), student.waiting]
+        remark = platform_files.remark(student)
+        rows.append([*who, *numbers, student.handed_in, remark, *(scores.get(name, "") for name in names)])
+    for one in missing:
+        rows.append(
+            [one.student, one.name, "", one.email, one.number, *[""] * 6, "handed in nothing", *[""] * len(names)]
+        )
+    return csv_files.text([*header, "handed_in", "remark", *names], rows)
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-def html(lab: str, students: list[StudentMarks]) -> str:
-    """The report of a class as one page."""
+def html(lab: str, students: list[StudentMarks], warned: Sequence[str] = ()) -> str:
+    """The report of a class as one page, with what to know before the grades are uploaded."""
     shares = [student.score / student.points if student.points else 0.0 for student in students]
     scores = [student.score for student in students]
     seconds = [student.seconds for student in students]
@@ -155,6 +127,7 @@ def html(lab: str, students: list[StudentMarks]) -> str:
         "class_report.html.j2",
         f"{lab}: the class",
         count=len(students),
+        warned=warned,
         mean=statistics.mean(scores),
         median=statistics.median(scores),
         worth=max(student.points for student in students),
@@ -247,7 +220,17 @@ def _slowest(students: list[StudentMarks]) -> Table:
 
 def _scores(students: list[StudentMarks]) -> Table:
     rows = [
-        (s.name, round(s.score, 2), s.points, s.waiting, s.penalty, s.handed_in)
+        (
+            s.id,
+            s.name,
+            round(s.score, 2),
+            s.points,
+            s.waiting,
+            round(s.penalty, 2),
+            s.handed_in,
+            platform_files.remark(s),
+        )
         for s in sorted(students, key=lambda student: student.name.casefold())
     ]
-    return Table("Scores", ("Student", "Score", "of", "Waiting", "Late penalty", "Handed in (UTC)"), rows)
+    headers = ("Student", "Name", "Score", "of", "Waiting", "Late penalty", "Handed in (UTC)", "Remark")
+    return Table("Scores", headers, rows)

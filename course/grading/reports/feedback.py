@@ -15,8 +15,11 @@ from typing import Any
 
 from course.base import atomic
 from course.checks.core.result import CheckRecord, Outcome
-from course.grading.reports import marks, pages
+from course.grading.intake import class_lists
+from course.grading.intake.platforms import MOODLE
+from course.grading.reports import marks, pages, platform_files
 from course.grading.reports.marks import MarksError, QuestionMarks, StudentMarks
+from course.labs import release
 
 NAME = "feedback.html"
 
@@ -46,6 +49,23 @@ def write(root: Path, lab: str, only: tuple[str, ...] = ()) -> Iterator[tuple[St
             shutil.rmtree(path.parent, ignore_errors=True)  # pages of an earlier version
             atomic.write(path, render(lab, student))
             yield student, path
+
+
+def for_moodle(root: Path, lab: str) -> Path | None:
+    """Write all pages of a lab as the zip that Moodle takes in, where the class's list is Moodle's.
+
+    Returns:
+        classroom/reports/<lab>/moodle-feedback.zip; None where the list is none of Moodle's.
+    """
+    lab = release.choose(root, [lab])[0].name
+    found = class_lists.kept(root, lab)
+    if found is None or found.platform != MOODLE:
+        return None
+    pages_there = sorted((root / "classroom" / "feedback").glob(f"[!.]*/{lab}/{NAME}"))
+    target = root / "classroom" / "reports" / lab / "moodle-feedback.zip"
+    there = [(path.parent.parent.name, path) for path in pages_there]
+    atomic.write(target, platform_files.moodle_feedback(there, found))
+    return target
 
 
 def render(lab: str, student: StudentMarks) -> str:

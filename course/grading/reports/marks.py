@@ -9,7 +9,7 @@ from typing import Any
 from course.base.errors import UserError
 from course.checks.core.result import CheckRecord, Result
 from course.grading.gradebook.database import Gradebook
-from course.grading.pipeline import outcomes
+from course.grading.pipeline import assignment, outcomes
 from course.grading.pipeline.submission import Cell, SubmissionOutcome
 from course.labs import notebooks, release, source
 
@@ -60,6 +60,7 @@ class StudentMarks:
         handed_in: when, in UTC; "" when that is not known.
         seconds: how long grading took.
         trouble: why it could not be graded.
+        outdated: it was graded by other tests than those of today.
     """
 
     id: str
@@ -72,6 +73,7 @@ class StudentMarks:
     handed_in: str = ""
     seconds: float = 0.0
     trouble: str = ""
+    outdated: bool = False
 
     @property
     def points(self) -> float:
@@ -102,12 +104,18 @@ def gather(root: Path, lab: str) -> tuple[str, list[StudentMarks]]:
     found = outcomes.Store(root, lab).all()
     if not found:
         raise MarksError(f"nothing of {lab} is graded yet; first: course grade {lab}")
-    config = release.configuration(root).CourseDirectory
-    with Gradebook(config.db_url, config.course_id) as book:
+    config = release.configuration(root)
+    with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as book:
+        book.take_off(config)
+        with book.transaction() as connection:
+            tests = assignment.load(connection, folder).fingerprint
         people, comments, rows = book.students(), book.comments(lab), book.scores(lab)
     now = {(row["student"], row["notebook"], row["cell"]): row for row in rows}
     titles = headings(folder)
-    return lab, [_student(outcome, people.get(outcome.student, {}), comments, now, titles) for outcome in found]
+    students = [_student(outcome, people.get(outcome.student, {}), comments, now, titles) for outcome in found]
+    for student, outcome in zip(students, found, strict=True):
+        student.outdated = outcome.tests != tests
+    return lab, students
 
 
 def headings(folder: Path) -> dict[tuple[str, str], str]:
