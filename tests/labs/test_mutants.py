@@ -22,9 +22,10 @@ from nbformat.v4 import new_code_cell
 
 from course import shipping
 from course.base import atomic
+from course.checks.core.loading import FOLDER
 from course.labs import notebooks, runner, running
 from course.labs.examiner import Examiner
-from course.labs.judgement import judge
+from course.labs.judgement import Judgement, judge
 
 from . import answers
 from .conftest import LIVE, NEEDS, REPOSITORY, Answer, Stages
@@ -34,6 +35,7 @@ FILES, CELLS = 40, 12  # edits that are tried of an answer that is a file, and o
 CELL_S = 60.0  # how long an edited cell may take
 KEPT = REPOSITORY / "build" / "mutants"  # what was found before, so that a run that was stopped goes on
 JUSTIFIED = "mutants.yaml"
+UNJUDGED = "goes to a person: "
 NOWHERE = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "KUBECONFIG": "/nowhere/config"}
 
 Ask = Callable[[Path], Examiner]
@@ -122,11 +124,11 @@ def test_questions_notice_small_edits_of_the_solution(answer, stages, examiner, 
         print(f"\n{answer.grade_id}: {len(chosen)} of {edits} edits, {len(open_edits)} to try", flush=True)
         for tried, (mutant, noticed) in enumerate(trial.results(open_edits), start=1):
             book.note(mutant, noticed)
-            if not noticed and mutant.name not in reasons:
-                print(f"  survives: {mutant.name}", flush=True)
+            if _survives(noticed) and mutant.name not in reasons:
+                print(f"  survives: {mutant.name}{noticed and f' ({noticed})'}", flush=True)
             elif tried % 10 == 0:
                 print(f"  {tried} of {len(open_edits)} tried", flush=True)
-    left = [mutant.name for mutant in chosen if not book[mutant] and mutant.name not in reasons]
+    left = [mutant.name for mutant in chosen if _survives(book[mutant]) and mutant.name not in reasons]
     advice = yaml.safe_dump({answer.grade_id: dict.fromkeys(left, "why no check can notice it")}, width=1000)
     assert not left, (
         f"{len(left)} of {len(chosen)} edits of {answer.grade_id} earn all points. Add a check for each, or, where it "
@@ -157,7 +159,7 @@ class Trial:
         shipped = [notebooks.shipped_name(cell.source) for cell in self.original.cells]
         self.is_file = self.file is not None and shipped.count(self.file) == 1
         self.last = self._last_stage()
-        self.folder = stages.copy(self.lab, self.last, place)
+        self.folder = self._stage(self.last, "solution")
         self.others = [name for name in self._questions() if name not in self.judging]
         self.worth = self._solution()
 
@@ -185,11 +187,12 @@ class Trial:
         self.monkeypatch.setenv("COURSE_SHIPPED", str(self.folder / "shipped"))
         try:
             shipping.ship_cell(f"--no-run {self.file}", mutant.text)
-            return self._noticed(self.folder) or self._noticed_below(mutant)
+            noticed = self._noticed(self.folder)
+            return self._noticed_below(mutant, noticed) if _survives(noticed) else noticed
         finally:
             path.write_bytes(before)
 
-    def _noticed_below(self, mutant: Mutant) -> str:
+    def _noticed_below(self, mutant: Mutant, noticed: str) -> str:
         """What questions notice about that which cells below made with an edited file."""
         place = next(
             i for i, cell in enumerate(self.original.cells) if notebooks.grade_id(cell) == self.answer.grade_id
@@ -197,7 +200,7 @@ class Trial:
         below = [cell for cell in self.original.cells[place + 1 :] if not cell.source.startswith("%%ship")]
         names = {name for cell in below for name in re.findall(r"[^\W\d]\w*", cell.source) if cell.cell_type == "code"}
         if not answers.SHIPS & names:
-            return ""
+            return noticed
         (result,) = self._of_cells([mutant], self._whole(), self._questions(self.answer.chapter.place + 1))
         return result[1]
 
@@ -213,7 +216,7 @@ class Trial:
         self, edits: list[Mutant], notebook: NotebookNode | None = None, questions: list[str] | None = None
     ) -> list[tuple[Mutant, str]]:
         """Run one kernel for several edits: what is above the answer once, then each edit, from the same state."""
-        folder = self.stages.copy(self.lab, self.answer.chapter.place, self._new("kernel"))
+        folder = self._stage(self.answer.chapter.place, "kernel")
         cells = (notebook or self.cells).cells
         place = next(i for i, cell in enumerate(cells) if notebooks.grade_id(cell) == self.answer.grade_id)
         program = running.with_answers(self.original, {})
@@ -233,7 +236,7 @@ class Trial:
             if not made.is_dir():
                 results.append((mutant, "the kernel ended"))
                 continue
-            lab = self.stages.copy(self.lab, self.answer.chapter.place, self._new("judged"))
+            lab = self._stage(self.answer.chapter.place, "judged")
             shutil.rmtree(lab / "shipped", ignore_errors=True)
             made.rename(lab / "shipped")
             results.append((mutant, self._noticed(lab, questions or self.judging)))
@@ -244,8 +247,11 @@ class Trial:
     # -- the questions
 
     def _noticed(self, folder: Path, questions: list[str] | None = None) -> str:
-        """The first question that gives less than all points, and the points; empty where none does."""
-        asked = questions or [*self.judging, *self.others]
+        """The first question that gives less than all points, and the points; empty where none does.
+
+        Where none does, but one could not judge it, that one and why.
+        """
+        asked, unjudged = questions or [*self.judging, *self.others], ""
         needs = NEEDS.get(self.lab.name, [])
         for environment in [NOWHERE, {}] if needs else [{}]:
             with pytest.MonkeyPatch.context() as patch:
@@ -253,27 +259,27 @@ class Trial:
                     patch.setenv(name, value)
                 with self.examiner(folder) as examiner:
                     for name in asked:
-                        score = self._score(examiner, name)
-                        if score is not None and score < self.worth.get(name, 0):
-                            return f"{name}: {score:g} of {self.worth[name]:g}"
-        return ""
+                        judgement = self._judgement(examiner, name)
+                        if judgement.score is not None and judgement.score < judgement.points:
+                            return f"{name}: {judgement.score:g} of {judgement.points:g}"
+                        if judgement.score is None and name in self.worth and not environment:
+                            unjudged = unjudged or f"{UNJUDGED}{name}: {judgement.text[-300:]}"
+        return unjudged
 
-    def _score(self, examiner: Examiner, name: str) -> float | None:
+    def _judgement(self, examiner: Examiner, name: str) -> Judgement:
         cell = _copied(self.graded[name])
         cell.outputs = examiner.outputs(name)
-        return judge(cell).score
+        return judge(cell)
 
-    def _solution(self) -> dict[str, float]:
-        """What the solution earns here; a question that cannot be judged on this machine is left out."""
-        found, lost = {}, []
+    def _solution(self) -> set[str]:
+        """The questions that can be judged on this machine: to these the solution earns all points."""
         with self.examiner(self.folder) as examiner:
-            for name in [*self.judging, *self.others]:
-                score = self._score(examiner, name)
-                if score is not None:
-                    found[name] = float(self.graded[name].metadata.nbgrader.points)
-                    lost += [name] if score < found[name] else []
+            found = {name: self._judgement(examiner, name) for name in [*self.judging, *self.others]}
+        lost = [name for name, one in found.items() if one.score is not None and one.score < one.points]
         assert not lost, f"the solution itself loses points: {', '.join(lost)}; is the folder of --stages out of date?"
-        return found
+        if all(found[name].score is None for name in self.judging):
+            pytest.skip(f"not judged here: {found[self.judging[0]].text[-300:]}")
+        return {name for name, one in found.items() if one.score is not None}
 
     def _questions(self, end: int | None = None) -> list[str]:
         """The questions from the answer's notebook to the last one that ran, or to the end that is given."""
@@ -300,11 +306,15 @@ class Trial:
         ]
         return end if data[0] == data[1] else here
 
-    def _new(self, name: str) -> Path:
+    def _stage(self, count: int, name: str) -> Path:
+        """A copy of the lab's folder after some notebooks, with the questions as they are now."""
         place = self.place / name
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-        return place
+        folder = self.stages.copy(self.lab, count, place)
+        shutil.rmtree(folder / FOLDER)
+        shutil.copytree(self.lab.folder / FOLDER, folder / FOLDER)
+        return folder
 
 
 class Book:
@@ -350,6 +360,11 @@ _KEEP = """
 (_Path.cwd() / "shipped").mkdir(exist_ok=True)
 _shutil.copytree(_Path.cwd() / "shipped", _Path.cwd().parent / "{name}", symlinks=True)
 """
+
+
+def _survives(noticed: str) -> bool:
+    """Whether nothing noticed an edit; also where it made a question break, so that a person would have to look."""
+    return not noticed or noticed.startswith(UNJUDGED)
 
 
 def _copied(cell: NotebookNode) -> NotebookNode:
