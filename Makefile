@@ -12,7 +12,7 @@ MOVED := $(shell [ "$$(cat "$(ENV)/course-environment" 2>/dev/null)" = "$(CURDIR
 JUPYTERLAB = "$(BIN)/jupyter" lab --config=env_setup/jupyterlab/config.py
 
 .DEFAULT_GOAL := help
-.PHONY: moved help env lab hello course test doctor cluster lock lint release reference image bundle status submit collect grade feedback report export bench site clean
+.PHONY: moved help env extra lab hello course test doctor cluster lock lint release reference image bundle status submit collect grade feedback report export bench site clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ env: $(STAMP) ## make or mend the environment, from requirements.lock
 
 $(STAMP): $(MOVED) requirements.lock pyproject.toml env_setup/make_environment.sh
 	@sh env_setup/make_environment.sh "$(ENV)"
+
+extra: env ## install the packages that only one lab needs: make extra LAB=06, or LAB=all
+	@sh env_setup/make_environment.sh "$(ENV)" "$(or $(LAB),$(error say which lab: make extra LAB=06))"
 
 lab: env ## start JupyterLab on the labs
 	@exec $(JUPYTERLAB) $(ARGS)

@@ -16,7 +16,7 @@ from pathlib import Path
 from course.base import atomic
 from course.base.errors import UserError
 from course.base.removal import remove
-from course.labs import description
+from course.labs import description, extras
 from course.labs.description import REFERENCE, Origin
 from course.labs.trials import NotUsable, collect, trial
 
@@ -51,10 +51,12 @@ def receive(lab: Path | None = None) -> Start:
 
     Raises:
         HandoverError: this lab starts from nothing, or its reference is missing too.
+        MissingExtra: the packages that only this lab needs are not installed.
         DescriptionError: its lab.yaml is not as it should be.
     """
     lab = (lab or Path.cwd()).resolve()
     origin = rule(lab)
+    extras.require(description.read(lab))
     target = lab / FOLDER
     with atomic.replacing_folder(target, concurrent=True) as fresh:
         try:

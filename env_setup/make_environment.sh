@@ -1,5 +1,8 @@
 #!/bin/sh
-# Makes the course's environment, or mends one that is half made: sh env_setup/make_environment.sh [.venv]
+# Makes the course's environment, or mends one that is half made: sh env_setup/make_environment.sh [.venv [LAB]]
+#
+# With LAB, such as 06 or all, it also installs the packages that only this lab needs: the extra that its lab.yaml names,
+# from env_setup/extras. They stay when the environment is made again.
 #
 # Needs Python 3.11 or newer and nothing else. Every package comes from requirements.lock, with its hash checked. Nothing
 # is written outside this folder, except uv's own cache. The last step writes the stamp that lets `make` skip all this;
@@ -7,6 +10,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 env=${1:-.venv}
+lab=${2:-}
 stamp=$env/course-environment
 at_least_311='import sys; sys.exit(sys.version_info < (3, 11))'
 
@@ -72,14 +76,32 @@ if [ "$("$env/bin/uv" --version 2>/dev/null | cut -d ' ' -f 2)" != "$wanted" ]; 
     "own PIP_INDEX_URL and UV_DEFAULT_INDEX, and call make again."
 fi
 
-say "installing what requirements.lock pins"
+# The extras that were asked for, now or before: one name a line.
+extras=$env/course-extras
+if [ -n "$lab" ]; then
+  [ "$lab" != all ] || lab=""
+  names=$(cat solutions/"$lab"*/lab.yaml labs/"$lab"*/lab.yaml 2>/dev/null | sed -n 's/^extra: *//p' | sort -u)
+  for name in $names; do
+    [ -f "env_setup/extras/$name.lock" ] || fail "there is no env_setup/extras/$name.lock: call make lock"
+  done
+  # shellcheck disable=SC2086 # several words on purpose
+  { cat "$extras" 2>/dev/null || :; [ -z "$names" ] || printf '%s\n' $names; } | sort -u >"$extras.new"
+  mv "$extras.new" "$extras"
+fi
+locks=requirements.lock
+for name in $(cat "$extras" 2>/dev/null || :); do
+  [ ! -f "env_setup/extras/$name.lock" ] || locks="$locks env_setup/extras/$name.lock"
+done
+
+say "installing what $locks pins"
 python="$env/bin/python"
 # conda keeps packages of its own beside the lock's, so there nothing is removed
-if [ "$conda" = yes ]; then install="pip install --requirements"; else install="pip sync"; fi
+if [ "$conda" = yes ]; then install="pip install --no-deps"; else install="pip sync"; fi
+[ "$conda" = no ] || locks="--requirements $(echo "$locks" | sed 's/ / --requirements /g')"
 # Compiled now and not at the first import: a kernel that may not write here (a sandbox, a container) then starts as fast.
 export UV_COMPILE_BYTECODE="${UV_COMPILE_BYTECODE:-1}"
 # shellcheck disable=SC2086 # several words on purpose
-"$env/bin/uv" $install requirements.lock --quiet --python "$python" ${again:+--reinstall} --require-hashes \
+"$env/bin/uv" $install $locks --quiet --python "$python" ${again:+--reinstall} --require-hashes \
   || fail "could not install the packages; the lines above say why. Call make again: what was downloaded is kept."
 "$env/bin/uv" pip install --quiet --python "$python" --no-deps --no-build-isolation --offline --editable . \
   || fail "could not install the package course itself; the lines above say why."

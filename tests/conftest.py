@@ -1,7 +1,7 @@
 """What every ring of tests shares: its needs, its sample, and how long it took.
 
-A test marked `engine`, `cluster`, `browser`, `network`, `postgresql` or `bubblewrap` is skipped, with the reason, where
-that is missing. Where it must be there, as in CI, name it: COURSE_REQUIRE=engine turns the skip into a failure.
+A test marked with one of NEEDS, such as `engine`, is skipped, with the reason, where that is missing. Where it must be
+there, as in CI, name it: COURSE_REQUIRE=engine turns the skip into a failure.
 A test marked `exhaustive` is left out unless --all is given. `sampled("parameter")` marks the cases of a slow
 parametrised test that way, except the first case of each kind: CONTRIBUTING.md has the rule.
 A test marked `timed` holds a limit in seconds, and gives the reason why nothing else would prove the same.
@@ -95,6 +95,17 @@ def _no_bubblewrap() -> str | None:
     return None if shutil.which("bwrap") else "bubblewrap is not installed (Debian: apt-get install bubblewrap)"
 
 
+def _no_extras() -> str | None:
+    from course.labs import description, extras
+
+    labs = [lab for lab in description.of_course(Path(__file__).parents[1], drafts=True) if extras.missing(lab)]
+    return (
+        f"the packages of {', '.join(lab.name for lab in labs)} are not installed (make extra LAB=all)"
+        if labs
+        else None
+    )
+
+
 NEEDS: dict[str, Callable[[], str | None]] = {
     "engine": functools.cache(_no_engine),
     "cluster": functools.cache(_no_cluster),
@@ -102,6 +113,7 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "network": functools.cache(_no_network),
     "postgresql": functools.cache(_no_postgresql),
     "bubblewrap": functools.cache(_no_bubblewrap),
+    "extras": functools.cache(_no_extras),
 }
 
 

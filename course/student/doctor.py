@@ -35,6 +35,8 @@ from json import dumps, loads
 from pathlib import Path
 from typing import TextIO
 
+from course.base import locks
+
 FORMAT = "course-doctor/1"
 BASE_IMAGE = "python:3.11-slim"
 CLONE = Path(__file__).resolve().parents[2]
@@ -163,32 +165,28 @@ def python() -> str:
     "the packages are those of requirements.lock", fix="make env, and if that is not enough: rm -rf .venv && make env"
 )
 def packages() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    from packaging.requirements import Requirement
-
     lock = CLONE / "requirements.lock"
     if not lock.is_file():
         raise Unwell(f"there is no {lock}", "git checkout requirements.lock, or download the course again")
-    wrong, count = [], 0
-    for line in lock.read_text(encoding="utf-8").splitlines():
-        if not re.match(r"[A-Za-z0-9]", line):
-            continue
-        wanted = Requirement(line.rstrip("\\ "))
-        if wanted.marker is not None and not wanted.marker.evaluate():
-            continue
-        count += 1
-        try:
-            found = version(wanted.name)
-        except PackageNotFoundError:
-            wrong.append(f"{wanted.name} is missing")
-            continue
-        if not wanted.specifier.contains(found, prereleases=True):
-            wrong.append(f"{wanted.name} is {found}, not {str(wanted.specifier).removeprefix('==')}")
+    count, wrong = locks.differences(lock)
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise Unwell("; ".join(wrong[:3]) + more)
     return f"{count} packages, each in its pinned version"
+
+
+@check("the packages that single labs need are installed", fix="make extra LAB=all", required=False)
+def extras() -> str:
+    from course.labs import description
+    from course.labs import extras as of_labs
+
+    labs = [lab for lab in description.of_course(CLONE) if lab.extra]
+    without = [lab.number for lab in labs if of_labs.missing(lab, CLONE)]
+    if without:
+        raise Unwell(
+            f"not those of lab {', '.join(without)}", f"before you begin that lab: make extra LAB={without[0]}"
+        )
+    return f"those of lab {', '.join(lab.number for lab in labs)}" if labs else "no lab needs more"
 
 
 @check("a notebook runs through the kernel", fix=_environment_again(), timeout=90)

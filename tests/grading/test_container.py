@@ -177,6 +177,7 @@ def test_the_recipe_is_read_and_finds_what_it_copies(tmp_path, monkeypatch):
     (tmp_path / "solutions" / "secret").write_text("hidden")
     for name in ("requirements.lock", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(REPOSITORY / name, tmp_path / name)
+    shutil.copytree(REPOSITORY / "env_setup" / "extras", tmp_path / "env_setup" / "extras")
     name = container.image("docker", tmp_path)
     try:
         assert container.image("docker", tmp_path) == name

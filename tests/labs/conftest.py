@@ -32,7 +32,10 @@ from course.labs.examiner import Examiner, plain
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = REPOSITORY / "tests" / "fixtures" / "course"
-NEEDS = {lab.name: lab.needs for lab in description.of_course(REPOSITORY, drafts=True)}  # each an engine or a cluster
+# what running a lab's notebooks needs: an engine, a cluster, packages of its own
+NEEDS = {
+    lab.name: [*lab.needs, *(["extras"] if lab.extra else [])] for lab in description.of_course(REPOSITORY, drafts=True)
+}
 LIVE = "COURSE_LIVE"  # "off": a notebook's own cells find no engine and no cluster, as when it is graded
 RUN = {"stages", "blank_scores"}  # fixtures that run notebooks
 

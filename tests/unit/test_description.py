@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from course.labs import description, notebooks, source
+from course.labs import description, extras, notebooks, source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOTEBOOK = {"title": "Metrics", "minutes": 30, "ships": "a number"}
@@ -169,3 +169,16 @@ def make_lab_notebook():
         notebooks.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)]), path)
 
     return make
+
+
+def test_a_lab_whose_packages_are_missing_says_which_command_installs_them(tmp_path):
+    (tmp_path / "env_setup" / "extras").mkdir(parents=True)
+    (tmp_path / "env_setup" / "extras" / "watching.lock").write_text(
+        "pytest==0.1 \\\n    --hash=sha256:00\nno-such-package==1\nnever==1 ; python_version < '3'\n"
+    )
+    lab = description.Description(name="06_x", extra="watching", **SOUND)
+    wrong = extras.missing(lab, tmp_path)
+    assert [phrase.split()[0] for phrase in wrong] == ["pytest", "no-such-package"]
+    with pytest.raises(extras.MissingExtra, match="make extra LAB=06"):
+        extras.require(lab, tmp_path)
+    assert extras.missing(lab.model_copy(update={"extra": None}), tmp_path) == []

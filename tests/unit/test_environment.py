@@ -24,8 +24,11 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from course.labs import description
+
 CLONE = Path(__file__).resolve().parents[2]
 LOCK = (CLONE / "requirements.lock").read_text(encoding="utf-8")
+EXTRAS = {path.stem: path.read_text(encoding="utf-8") for path in (CLONE / "env_setup" / "extras").glob("*.lock")}
 PROJECT = tomllib.loads((CLONE / "pyproject.toml").read_text(encoding="utf-8"))
 CONDA = yaml.safe_load((CLONE / "environment.yml").read_text(encoding="utf-8"))
 MAKEFILE = (CLONE / "Makefile").read_text(encoding="utf-8")
@@ -63,13 +66,25 @@ def test_the_lock_pins_all_that_the_project_asks_for_in_versions_that_it_accepts
             assert version.version in wanted.specifier, f"{found} does not satisfy {line}: call make lock"
 
 
-def test_every_line_of_the_lock_has_its_hashes():
-    without = [str(found) for lines in entries(LOCK).values() for found, hashes in lines if not hashes]
+def test_the_lock_of_an_extra_pins_what_it_asks_for_and_the_lock_of_all_lacks():
+    named = {lab.extra for lab in description.of_course(CLONE, drafts=True) if lab.extra}
+    asked = PROJECT["project"]["optional-dependencies"]
+    assert set(asked) > set(EXTRAS) >= named
+    for name, lock in EXTRAS.items():
+        assert not entries(lock).keys() & entries(LOCK).keys()
+        pinned = entries(LOCK) | entries(lock)
+        for line in asked[name]:
+            wanted = Requirement(line)
+            assert wanted.name in pinned, f"{wanted.name} is not in {name}.lock: call make lock"
+            for found, _ in pinned[wanted.name]:
+                assert wanted.specifier.contains(next(iter(found.specifier)).version, prereleases=True), line
+
+
+@pytest.mark.parametrize("lock", [LOCK, *EXTRAS.values()], ids=["requirements", *EXTRAS])
+def test_every_line_of_a_lock_has_its_hashes_and_no_place_on_a_machine(lock):
+    without = [str(found) for lines in entries(lock).values() for found, hashes in lines if not hashes]
     assert not without
-
-
-def test_the_lock_names_no_index_and_no_place_on_a_machine():
-    assert not re.findall(r"^--|https?://|file:|@ ", LOCK, re.M)
+    assert not re.findall(r"^--|https?://|file:|@ ", lock, re.M)
 
 
 def test_conda_installs_what_the_lock_pins_and_no_version_of_its_own():

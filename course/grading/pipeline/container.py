@@ -202,7 +202,8 @@ def _version(root: Path, recipe: Path) -> str:
 def _ingredients(root: Path, recipe: Path) -> list[Path]:
     package = [path for path in (root / "course").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     beside = ("requirements.lock", "pyproject.toml", "README.md", "LICENSE")
-    return [recipe, *(root / name for name in beside), *sorted(package)]
+    extras = sorted((root / "env_setup" / "extras").glob("*.lock"))
+    return [recipe, *(root / name for name in beside), *extras, *sorted(package)]
 
 
 def _inside(arguments: Sequence[str]) -> NoReturn:
