@@ -12,6 +12,7 @@ import json
 import math
 import os
 import struct
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,11 @@ import pyarrow as pa
 
 MAX_MESSAGE_BYTES = 256 * 2**20
 MAX_DEPTH = 50
-MAX_CELLS = 50_000_000  # of a table: a few bytes can stand for any number of them
+MAX_VALUES = 2_000_000  # of a tree
+MAX_TABLES = 1000
+MAX_CELLS = 50_000_000  # of a table, those in its lists too
+MAX_NULLS = 1_000_000  # in columns that hold nothing else: no byte of the message stands for them
+MAX_ALIKE = 100  # keys or elements with one hash; each is compared with all others
 _TAG = "$"
 _NULLABLE = {
     "boolean",
@@ -70,6 +75,9 @@ def unpack(message: bytes) -> Any:
     try:
         count, size = struct.unpack_from("<II", message)
         at = 8 + size
+        if count > MAX_TABLES or sum(message.count(sign, 8, at) for sign in b",[{") > MAX_VALUES:
+            reason = f"it holds more than {MAX_VALUES:,} values outside of tables, or {MAX_TABLES} tables"
+            raise WireError(f"what arrived is not a message of this course: {reason}")
         tree = json.loads(message[8:at])
         tables = []
         for _ in range(count):
@@ -219,9 +227,10 @@ def _decode(tree: Any, tables: list[bytes]) -> Any:
     if tag == "tuple":
         return tuple(_decode(item, tables) for item in tree["items"])
     if tag == "set":
-        return {_decode(item, tables) for item in tree["items"]}
+        return set(_unlike([_decode(item, tables) for item in tree["items"]]))
     if tag == "dict":
-        return {_decode(key, tables): _decode(item, tables) for key, item in tree["items"]}
+        keys = _unlike([_decode(key, tables) for key, _ in tree["items"]])
+        return dict(zip(keys, (_decode(item, tables) for _, item in tree["items"]), strict=True))
     if tag == "frame":
         return _decode_frame(tree, tables)
     if tag == "series":
@@ -232,6 +241,13 @@ def _decode(tree: Any, tables: list[bytes]) -> Any:
     if tag == "array":
         return _decode_frame(tree["frame"], tables).iloc[:, 0].to_numpy().reshape(tree["shape"])
     raise WireError(f"{tag!r} is no kind of value")
+
+
+def _unlike(values: list[Any]) -> list[Any]:
+    """The values, unless many of them have one hash: numbers can be chosen so."""
+    if max(Counter(map(hash, values)).values(), default=0) > MAX_ALIKE:
+        raise WireError(f"more than {MAX_ALIKE} keys or elements of a dictionary or set have the same hash")
+    return values
 
 
 def _decode_timestamp(tree: dict[str, Any]) -> pd.Timestamp:
@@ -249,9 +265,12 @@ def _decode_frame(tree: dict[str, Any], tables: list[bytes]) -> pd.DataFrame:
     table = pa.ipc.open_stream(tables[tree["table"]]).read_all()
     if table.num_rows * max(1, table.num_columns) > MAX_CELLS:
         raise WireError(f"a table of {table.num_rows} rows and {table.num_columns} columns is too large")
-    if any(pa.types.is_nested(kind) and not pa.types.is_list(kind) for kind in table.schema.types):
-        raise WireError("a column holds something else than numbers, text, times and lists")
+    if not all(map(_can_travel, table.schema.types)):
+        raise WireError("a column holds something else than numbers, text, times and lists of them")
     table.validate(full=True)
+    sizes = [_size(chunk) for column in table.columns for chunk in column.chunks]
+    if sum(cells for cells, _ in sizes) > MAX_CELLS or sum(nulls for _, nulls in sizes) > MAX_NULLS:
+        raise WireError("the lists in a table, or its columns without a value, are too long")
     names = [_decode(name, tables) for name in tree["index"]]
     series = [
         _restore(table.column(position).to_pandas(), dtype)
@@ -265,6 +284,29 @@ def _decode_frame(tree: dict[str, Any], tables: list[bytes]) -> pd.DataFrame:
     frame = pd.DataFrame({position: column.array for position, column in enumerate(columns)}, index=index)
     frame.columns = pd.Index([_decode(name, tables) for name in tree["columns"]], tupleize_cols=False)
     return frame
+
+
+_SIMPLE = (
+    *(pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary),
+    *(pa.types.is_timestamp, pa.types.is_duration, pa.types.is_date, pa.types.is_time),
+)
+
+
+def _can_travel(kind: pa.DataType) -> bool:
+    """Whether a column may have a type: each of its values takes room in the message, or its length is counted."""
+    if pa.types.is_dictionary(kind) or pa.types.is_list(kind):
+        return _can_travel(kind.value_type)
+    return pa.types.is_null(kind) or any(is_kind(kind) for is_kind in _SIMPLE)
+
+
+def _size(array: pa.Array) -> tuple[int, int]:
+    """How many values an array holds, those in its lists too, and how many of them have no type: they are nothing."""
+    found = 0
+    while pa.types.is_list(array.type):
+        found += len(array)
+        array = array.values
+    return found + len(array), len(array) if pa.types.is_null(array.type) else 0
 
 
 def _restore(column: pd.Series, dtype: str) -> pd.Series:

@@ -9,6 +9,7 @@ import struct
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -165,3 +166,56 @@ def test_deeply_nested_json_is_refused():
     text = b"[" * 100_000 + b"]" * 100_000
     with pytest.raises(WireError):
         serialization.unpack(struct.pack("<II", 0, len(text)) + text)
+
+
+def _message(tree, *tables: pa.Table) -> bytes:
+    """A message with any tree and tables, as no honest worker would make it."""
+    text = json.dumps(tree).encode()
+    parts = [struct.pack("<II", len(tables), len(text)), text]
+    for table in tables:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        data = sink.getvalue().to_pybytes()
+        parts += [struct.pack("<Q", len(data)), data]
+    return b"".join(parts)
+
+
+def _lists_of_nothing(count: int) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), pa.nulls(count))
+
+
+def _run(count: int) -> pa.Array:
+    return pa.RunEndEncodedArray.from_arrays(pa.array([count], pa.int32()), pa.array(["x"]))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        _lists_of_nothing(200_000_000),
+        _run(200_000_000),
+        pa.nulls(40_000_000),
+        pa.array([{"a": 1}]),
+        pa.array(["x"], pa.string_view()),
+    ],
+    ids=["a list of 200 million nothings", "one run", "nothings", "structures", "views"],
+)
+def test_a_few_bytes_do_not_become_many_values(column):
+    frame = {"$": "frame", "table": 0, "rows": 1, "index": ["i"], "columns": [], "dtypes": ["object"]}
+    message = _message(frame, pa.table({"c0": column}))
+    assert len(message) < 2000
+    with pytest.raises(WireError):
+        serialization.unpack(message)
+
+
+def test_numbers_that_collide_in_a_dictionary_are_refused():
+    alike = [n * (2**61 - 1) for n in range(40_000)]
+    with pytest.raises(WireError, match="the same hash"):
+        serialization.unpack(_message({"$": "dict", "items": [[n, 0] for n in alike]}))
+    with pytest.raises(WireError, match="the same hash"):
+        serialization.unpack(_message({"$": "set", "items": alike}))
+
+
+def test_a_tree_of_millions_of_values_is_refused_before_it_is_built():
+    with pytest.raises(WireError, match="more than 2,000,000 values"):
+        serialization.unpack(_message(0)[:4] + struct.pack("<I", 3_000_000) + b"[" * 3_000_000)

@@ -24,6 +24,7 @@ from typing import Any
 import platformdirs
 
 from course import shipping
+from course.base.budgets import BudgetExceeded, budget
 from course.base.removal import remove
 from course.base.threads import ONE_THREAD
 from course.checks.core import phases
@@ -32,6 +33,7 @@ from course.sandboxed import serialization
 MEMORY_MB = 4096
 MAX_FILE_MB = 256
 MAX_OUTPUT_BYTES = 1 << 16
+MAX_ANSWER_MB = 2048  # that reading the answer of a worker may take
 TAG = "COURSE_PROCESS"  # each process and all that it starts carry its own value, so that none is left behind
 
 
@@ -313,7 +315,11 @@ class Worker(Talk):
         """
         message = serialization.frame(serialization.pack({"do": do, **details}))
         with self.exchange(message) as read:
-            answer = serialization.receive(read)
+            try:
+                with budget(megabytes=MAX_ANSWER_MB):
+                    answer = serialization.receive(read)
+            except BudgetExceeded as error:
+                raise serialization.WireError(f"its answer takes {error} to read") from None
             if not isinstance(answer, dict) or not ({"ok", "error"} & set(answer)):
                 raise serialization.WireError("the process answered in a form that the check cannot read")
         return answer

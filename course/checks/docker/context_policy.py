@@ -152,7 +152,7 @@ def _open_names(words: Sequence[str]) -> list[str]:
             continue
         try:
             need = Requirement(word[:200])
-        except InvalidRequirement:
+        except (InvalidRequirement, RecursionError):
             continue
         is_open = not need.url and not any(spec.operator in ("==", "===") for spec in need.specifier)
         if is_open and need.name.lower() not in ("pip", "setuptools", "wheel", "uv"):

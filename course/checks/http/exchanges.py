@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from course.checks.core.bounds import bounded
 from course.checks.core.expectations import CheckFailed, fail
-from course.checks.files.reading import MAX_DEPTH
+from course.checks.files.reading import MAX_DEPTH, plain_json
 
 MAX_SHOWN = 160
 
@@ -99,7 +100,8 @@ class Response:
                 hint="a view that returns a dictionary, or jsonify(…), answers with JSON",
             )
         try:
-            found = json.loads(self.body.decode("utf-8"), parse_constant=_refuse_constant)
+            with bounded("the answers of the service can be read", f"the answer to {self.asked}"):
+                found = plain_json(self.body.decode("utf-8"))
         except (ValueError, RecursionError) as error:
             fail(
                 f"the answer to {self.asked} says that it is JSON, and is not",

@@ -5,12 +5,16 @@ The page is a student's, so it may be anything; nothing of it is run, and it is 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
+from course.checks.core.bounds import bounded
 from course.checks.core.expectations import fail
 
-MAX_ELEMENTS = 20_000
+MAX_CHARACTERS = 2**20
+MAX_ELEMENTS = 5000
+MAX_NAMES = 20  # in one aria-labelledby
 MAX_DEPTH = 200
 VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
 CLOSES_ITSELF = {"option": {"option"}, "li": {"li"}, "p": {"p"}, "dt": {"dt", "dd"}, "dd": {"dt", "dd"}}
@@ -76,15 +80,27 @@ class Page(Element):
 
     def by_id(self, name: str) -> Element | None:
         """The element with that id."""
-        return next((one for one in self if one.get("id") == name), None) if name else None
+        return self._by_id.get(name) if name else None
+
+    @functools.cached_property
+    def _by_id(self) -> dict[str, Element]:
+        return {name: one for one in reversed(list(self)) if (name := one.get("id"))}
+
+    @functools.cached_property
+    def _labels(self) -> dict[str, list[Element]]:
+        """The labels, by the id of the field that they are for."""
+        found: dict[str, list[Element]] = {}
+        for one in self.all("label"):
+            found.setdefault(one.get("for") or "", []).append(one)
+        return found
 
     def label_of(self, field: Element) -> str:
         """What a field is called: its label's text, or aria-label or aria-labelledby; empty if it has no name."""
-        named = [self.by_id(name) for name in (field.get("aria-labelledby") or "").split()]
+        named = [self.by_id(name) for name in (field.get("aria-labelledby") or "").split()[:MAX_NAMES]]
         texts = [one.text for one in named if one is not None]
         texts += [field.get("aria-label", "").strip()]
-        if field.get("id"):
-            texts += [one.text for one in self.all("label") if one.get("for") == field.get("id")]
+        if name := field.get("id"):
+            texts += [one.text for one in self._labels.get(name, [])]
         around = field.parent
         while around is not None:
             if around.tag == "label":
@@ -143,6 +159,7 @@ class _Reader(HTMLParser):
         self.at, self.depth = self.at.parent or self.page, self.depth - 1
 
 
+@bounded("the page can be read", "the page")
 def read(text: str) -> Page:
     """Read a page.
 
@@ -152,6 +169,8 @@ def read(text: str) -> Page:
     Raises:
         CheckFailed: it is far larger than any page needs to be.
     """
+    if len(text) > MAX_CHARACTERS:
+        fail(f"the page is larger than {MAX_CHARACTERS >> 10} KiB")
     reader = _Reader()
     reader.feed(text)
     reader.close()

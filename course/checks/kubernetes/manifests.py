@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
+from course.checks.core.bounds import bounded
 from course.checks.core.expectations import CheckFailed, fail
 from course.checks.core.findings import Finding, expect_none, named
 from course.checks.files import reading
@@ -17,6 +18,7 @@ from course.checks.kubernetes.policies import ENDPOINTS, NEEDS, RULES, Applicati
 from course.checks.kubernetes.resource_files import MAX_RESOURCES, Resource
 
 MAX_BYTES = reading.MAX_DOCUMENT_BYTES  # of all files together
+_READ = ("the manifests can be read", "what is in them")
 
 
 def manifests(*names: str, endpoints: Mapping[str, Sequence[str]] | None = None) -> Manifests:
@@ -88,6 +90,7 @@ class Manifests:
         self._read, self._endpoints = read, {**ENDPOINTS, **(endpoints or {})}
 
     @cached_property
+    @bounded(*_READ)
     def resources(self) -> tuple[Resource, ...]:
         """All objects, in the order in which they are written.
 
@@ -126,6 +129,7 @@ class Manifests:
 
     # judging
 
+    @bounded(*_READ)
     def findings(self, *rules: str) -> list[Finding]:
         """What rules find, by default all, in the order of files and lines.
 
@@ -137,6 +141,7 @@ class Manifests:
         found = [one for name in chosen for one in self._found(name)]
         return sorted(found, key=lambda one: (one.file, one.line or sys.maxsize))
 
+    @bounded(*_READ)
     def expect(self, rule: str) -> None:
         """Fail the check unless a rule finds nothing.
 

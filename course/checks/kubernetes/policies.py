@@ -24,8 +24,9 @@ ENDPOINTS: Mapping[str, tuple[str, ...]] = {
 }
 GRACE_S = 30  # when a pod does not say
 _TAG = re.compile(r"(?P<repository>[^\s@]+?)(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?")
-_PLACEHOLDER = re.compile(r"^\s*(?:\$\(.*\)|\$\{.*\}|<.*>|/run/secrets/.*|/etc/.*|)\s*$")
+_PLACEHOLDER = re.compile(r"\$\(.*\)|\$\{.*\}|<.*>|/run/secrets/.*|/etc/.*|")
 _SLEEP = re.compile(r"\bsleep\s*\(?\s*(\d+(?:\.\d+)?)")
+MAX_IMAGE = 500  # characters of an image's name that are looked at
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,7 @@ def pinned_image(app: Application) -> list[Finding]:
     for one, container in app.containers(serving=False):
         image = container.get("image")
         where = (*container.path, "image")
-        match = _TAG.fullmatch(str(image or ""))
+        match = _TAG.fullmatch(str(image or "")[:MAX_IMAGE])
         if match is None:
             reason = f"{container.name} has no image" if not image else f"{str(image)[:80]!r} names no image"
             found.append(one.finding(where, reason, "image: repository:tag"))
@@ -361,7 +362,7 @@ def _annotations(one: Resource) -> Iterator[Path]:
 
 def _flag(word: str) -> bool:
     name, equal, value = word.partition("=")
-    return bool(equal) and name.startswith("-") and is_secret_name(name.strip("-")) and not _PLACEHOLDER.match(value)
+    return bool(equal) and name.startswith("-") and is_secret_name(name.strip("-")) and not _is_placeholder(value)
 
 
 def _secret(key: str, value: Any) -> str | None:
@@ -369,16 +370,11 @@ def _secret(key: str, value: Any) -> str | None:
     text = str(value)
     if what := secret_in(text):
         return what
-    if is_secret_name(key) and not _PLACEHOLDER.match(text) and text.lower() not in ("true", "false", "0", "1", "none"):
+    if is_secret_name(key) and not _is_placeholder(text) and text.lower() not in ("true", "false", "0", "1", "none"):
         return f"the value of {key[:60]}"
     for line in text.splitlines()[:2000]:  # a whole file of settings under one key
         name, sign, rest = line.replace(":", "=", 1).partition("=")
-        if (
-            sign
-            and is_secret_name(name.strip()[:100])
-            and len(name) < 100
-            and not _PLACEHOLDER.match(rest.strip(" \"'"))
-        ):
+        if sign and is_secret_name(name.strip()[:100]) and len(name) < 100 and not _is_placeholder(rest.strip(" \"'")):
             return f"the value of {name.strip()[:60]}"
     return None
 
@@ -508,6 +504,11 @@ def graceful_stop(app: Application) -> list[Finding]:
                 hint = "the grace period counts from the beginning: it holds the wait and the end of the service"
                 found.append(one.finding(path, reason, hint))
     return found
+
+
+def _is_placeholder(value: str) -> bool:
+    """Whether a text stands for a value that comes from elsewhere, or is empty."""
+    return _PLACEHOLDER.fullmatch(value.strip()) is not None
 
 
 def waits(hook: Mapping[str, Any]) -> float | None:

@@ -6,9 +6,8 @@ The near side: it asks `artifact_reader`, one worker for each file that is opene
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from course import shipping
+from course.checks.core.bounds import bounded
 from course.checks.core.expectations import CheckFailed, Unmet, fail
 from course.checks.core.processes import Worker
 from course.checks.files import reading
-from course.checks.model.models import _explain, _probabilities, _refuse_constant, _unmet
+from course.checks.model.models import _explain, _probabilities, _unmet
 from course.checks.python.modules import ask
 
 FILES = (
@@ -134,13 +134,7 @@ class Artifact:
             Unmet: it is missing, too large, not JSON, or holds NaN or infinity.
         """
         place = f"{self.name}/{self._there(name)}"
-        try:
-            return json.loads(reading.text(place), parse_constant=_refuse_constant)
-        except RecursionError:
-            reason = "it is nested too deeply"
-        except ValueError as error:
-            reason = str(error)
-        raise Unmet(f"{place} can be read", f"{place} is not JSON: {reason[:200]}", hint="write it with json.dumps")
+        return reading.json_document(reading.text(place), place)
 
     def object(self, name: str) -> dict[str, Any]:
         """A JSON file of the folder that must hold an object."""
@@ -156,7 +150,8 @@ class Artifact:
             if not isinstance(value, dict) or key not in value:
                 fail(f"{name} has no {'.'.join(path[:depth])}", actual=", ".join(map(str, value or ()))[:200] or value)
             value = value[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not abs(value) <= sys.float_info.max:  # a whole number may be too large for a float
             fail(f"{'.'.join(path)} in {name} is no number", actual=value)
         return float(value)
 
@@ -225,6 +220,7 @@ class Artifact:
             raise Unmet(title, "it cannot be used to look at flights")
         return [str(verdict)[:300] for verdict in verdicts]
 
+    @bounded("card.md can be read", "card.md")
     def card(self) -> dict[str, str]:
         """The sections of the model card: heading → text below it, up to the next heading.
 
@@ -236,14 +232,13 @@ class Artifact:
         lines = reading.text(f"{self.name}/{self._there('card.md')}").splitlines()
         for number, line in enumerate(lines):
             after = lines[number + 1] if number + 1 < len(lines) else ""
-            match = re.fullmatch(r"\s{0,3}#{1,6}\s+(.*?)\s*#*\s*|\s*\*\*([^*]+?):?\*\*:?\s*", line)
-            if match or (line.strip() and re.fullmatch(r"\s*(?:=+|-{3,})\s*", after)):
-                heading = ((match[1] or match[2]) if match else line).strip()
-                sections.setdefault(heading, [])
-            elif lead := re.match(r"\s*\*\*([^*]+?):?\*\*:?\s+(.+)", line):
-                heading = lead[1].strip()
-                sections.setdefault(heading, []).append(lead[2])
-            elif not re.fullmatch(r"\s*(?:=+|-{3,})\s*", line):
+            found = _heading(line)
+            if found is None and line.strip() and _is_underline(after):
+                found = line.strip(), ""
+            if found is not None:
+                heading, text = found
+                sections.setdefault(heading, []).extend([text] if text else [])
+            elif not _is_underline(line):
                 sections[heading].append(line)
         return {name: "\n".join(text).strip() for name, text in sections.items()}
 
@@ -310,6 +305,27 @@ class Artifact:
         except CheckFailed as error:
             raise _unmet(title, error) from None
         return answer["ok"]
+
+
+def _heading(line: str) -> tuple[str, str] | None:
+    """The heading that a line is, or begins with, and what follows it: `## Data`, or `**Data:** all of 2013`."""
+    text = line.strip()
+    marks = len(text) - len(text.lstrip("#"))
+    if marks:
+        indented = len(line) - len(line.lstrip()) > 3
+        is_heading = marks <= 6 and text[marks : marks + 1].isspace() and not indented
+        return (text[marks:].strip().rstrip("#").strip(), "") if is_heading else None
+    end = text.find("**", 2)
+    name, rest = text[2:end], text[end + 2 :].removeprefix(":")
+    if not text.startswith("**") or end < 3 or "*" in name or (rest and not rest[0].isspace()):
+        return None
+    return name.removesuffix(":").strip(), rest.strip()
+
+
+def _is_underline(line: str) -> bool:
+    """Whether a line makes the one above it a heading."""
+    text = line.strip()
+    return bool(text) and (not text.strip("=") or (len(text) >= 3 and not text.strip("-")))
 
 
 _KINDS = {"model.joblib": "joblib file", "model.skops": "skops file", "model.onnx": "ONNX model"}

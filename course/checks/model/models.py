@@ -5,7 +5,6 @@ The near side: it asks `predictor` in a worker, distrusts every answer, and puts
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -102,15 +101,7 @@ class Model:
             Unmet: it is missing, too large, not JSON, or holds NaN or infinity.
         """
         place = f"{self.name}/{name}"
-        source = reading.text(place)
-        try:
-            return json.loads(source, parse_constant=_refuse_constant)
-        except RecursionError:
-            reason = "it is nested too deeply"
-        except ValueError as error:
-            reason = str(error)
-        hint = "write it with json.dump or json.dumps; NumPy numbers become plain ones with float()"
-        raise Unmet(f"{place} can be read", f"{place} is not JSON: {reason[:200]}", hint=hint)
+        return reading.json_document(reading.text(place), place)
 
     def predict_proba(self, flights: pd.DataFrame) -> np.ndarray:
         """The model's probabilities of late.

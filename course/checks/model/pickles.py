@@ -27,6 +27,7 @@ from course.checks.files import reading
 from course.checks.python.modules import Function, Module, Reply, ask, explain, module
 
 MAX_BYTES = 50 * 2**20
+MAX_OPCODES = 1_000_000
 SUMS = "SHA256SUMS"
 READING_FAILS = ("ValueError", "UnpicklingError")  # what reading a damaged pickle may raise
 _ALARMING = {"os", "posix", "nt", "subprocess", "builtins.eval", "builtins.exec", "runpy", "shutil", "socket"}
@@ -72,7 +73,9 @@ def what_is_wrong(data: bytes) -> str | None:
             return f"is {form}, not a plain pickle"
     texts, end, last = [], 0, ""
     try:
-        for opcode, argument, position in pickletools.genops(data):
+        for count, (opcode, argument, position) in enumerate(pickletools.genops(data)):
+            if count == MAX_OPCODES:
+                return f"holds more than {MAX_OPCODES:,} steps, far more than a model of this course"
             end, last = (position or 0) + 1, opcode.name
             if isinstance(argument, str):
                 texts.append(argument)

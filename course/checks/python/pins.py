@@ -12,6 +12,24 @@ from packaging.utils import canonicalize_name
 
 from course.checks.core.expectations import CheckFailed, Unmet
 
+MAX_LINES = 3000
+MAX_LINE = 2000  # characters
+
+
+def _read(line: Any) -> Requirement:
+    """A line as packaging reads it.
+
+    Raises:
+        InvalidRequirement: it is none, or far too long.
+        TypeError: it is no text.
+    """
+    if len(line) > MAX_LINE:
+        raise InvalidRequirement(f"it has more than {MAX_LINE} characters")
+    try:
+        return Requirement(line)
+    except RecursionError:
+        raise InvalidRequirement("its marker is nested too deeply") from None
+
 
 def pins(text: str, name: str = "the lock") -> dict[str, str]:
     """What a requirements file pins: canonical name → version.
@@ -23,15 +41,17 @@ def pins(text: str, name: str = "the lock") -> dict[str, str]:
     Raises:
         CheckFailed: a line is no requirement, or does not pin one version.
     """
-    found = {}
+    found: dict[str, str] = {}
     lines = re.sub(r"\\\r?\n", " ", text).splitlines()
+    if len(lines) > MAX_LINES:
+        raise CheckFailed(f"{name} has more than {MAX_LINES} lines")
     for line in lines:
         line = re.sub(r"(^|\s)#.*", "", line).partition(" --hash")[0].strip()
         if not line or line.startswith("--"):
             continue
         hint = "one package a line, such as tzdata==2025.2; what is no package goes behind a #"
         try:
-            need = Requirement(line)
+            need = _read(line)
         except InvalidRequirement:
             raise CheckFailed(
                 f"{name} has a line that names no package and version", actual=line[:200], hint=hint
@@ -86,7 +106,7 @@ def requirement(line: Any, where: str, title: str | None = None) -> Requirement:
         CheckFailed: it cannot be read.
     """
     try:
-        return Requirement(line)
+        return _read(line)
     except (InvalidRequirement, TypeError) as error:
         reason = f"{where} names a dependency that cannot be read: {str(line)[:100]}"
         hint = 'a dependency is a text such as "pandas>=2.2"'

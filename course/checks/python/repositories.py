@@ -25,6 +25,7 @@ from course.base import untrusted
 from course.base.removal import remove
 from course.base.untrusted import Reason
 from course.checks.core import processes
+from course.checks.core.bounds import bounded
 from course.checks.core.expectations import CheckFailed, Unmet, not_graded_here
 from course.checks.files import reading
 from course.sandboxed import programs
@@ -121,12 +122,15 @@ class Repository:
         Raises:
             Unmet: it is not committed, or not TOML.
         """
+        source = self.text("pyproject.toml")
         try:
-            return tomllib.loads(self.text("pyproject.toml"))
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            with bounded("pyproject.toml can be read", "pyproject.toml"):
+                return tomllib.loads(source)
+        except (ValueError, RecursionError) as error:  # one that is no TOML is a ValueError, too
             hint = "TOML wants text in quotes, and lists in square brackets"
             raise Unmet("pyproject.toml can be read", str(error), hint=hint) from None
 
+    @bounded("the files of the repository can be looked through", "the list of files")
     def junk(self) -> list[str]:
         """Committed files that everybody makes for themselves, or that are too large for git, one line each."""
         homes = {str(Path(path).parent) for path in self.files if Path(path).name == "pyvenv.cfg"}
