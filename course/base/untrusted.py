@@ -10,10 +10,11 @@ import contextlib
 import enum
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+MAX_DEPTH = 40
 _ORDINARY = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _FOLDER = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_DIRECTORY", 0)
 
@@ -40,6 +41,10 @@ class FileRefused(Exception):
     def __init__(self, reason: Reason, detail: str = "", size: int = 0) -> None:
         super().__init__(f"{reason.value} ({detail})" if detail else reason.value)
         self.reason, self.detail, self.size = reason, detail, size
+
+
+class FolderRefused(Exception):
+    """A folder holds too much, or lies too deep; the message is half a sentence."""
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -90,6 +95,42 @@ def read_below(folder: Path, name: str, max_bytes: int) -> bytes:
         finally:
             if descriptor is not None:
                 os.close(descriptor)
+
+
+def walk(
+    folder: Path, *, most: int, deepest: int = MAX_DEPTH, left_out: Container[str] = ()
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """What lies in a folder that somebody else wrote, and below it: paths with `/`, each folder before what is in it.
+
+    No link is followed, and no stack grows with the depth.
+
+    Args:
+        folder: the folder.
+        most: how many files, folders and links it may hold.
+        deepest: how many folders may lie in each other.
+        left_out: names that are passed over, with all that is below them.
+
+    Raises:
+        FolderRefused: it holds more, or is deeper.
+        OSError: it cannot be read.
+    """
+    waiting, seen = [("", folder)], 0
+    while waiting:
+        above, place = waiting.pop()
+        if above.count("/") > deepest:
+            raise FolderRefused(f"its folders lie more than {deepest} deep in each other")
+        found = []
+        with os.scandir(place) as entries:
+            for entry in entries:
+                seen += 1
+                if seen > most:
+                    raise FolderRefused(f"it holds more than {most} files and folders")
+                if entry.name not in left_out:
+                    found.append(entry)
+        for entry in sorted(found, key=lambda one: one.name):
+            yield f"{above}{entry.name}", entry
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((f"{above}{entry.name}/", Path(entry.path)))
 
 
 def kind(mode: int) -> str:

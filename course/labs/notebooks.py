@@ -6,6 +6,7 @@ counts or timings, only metadata that means something.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -15,12 +16,16 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from course.base.budgets import budget
 from course.base.errors import UserError
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
 CELL_METADATA = ("deletable", "editable", "jupyter", "nbgrader", "slideshow", "tags")
 NBGRADER_DEFAULTS = {"grade": False, "locked": False, "schema_version": 3, "solution": False, "task": False}
+
+MAX_CELLS = 2_000  # of a notebook that somebody else wrote
+MAX_VALUES = 5_000_000  # of all kinds, in its JSON
 
 _RANDOM_ID = re.compile(r"[0-9a-f]{8}|[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-zA-Z]{10,12}")
 _VALID_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -57,6 +62,44 @@ def parse(text: str, name: str = "the notebook") -> NotebookNode:
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise NotebookError(f"{name}: is not a notebook that can be read ({reason})") from None
+
+
+def without_outputs(text: str) -> NotebookNode:
+    """A notebook that somebody else wrote, as nbformat 4 without its outputs, read within bounds.
+
+    nbformat looks at each cell and output at its leisure; so the outputs, which nobody needs, are taken out before.
+
+    Raises:
+        ValueError: it is no notebook, or has too many cells or values.
+        Exception: whatever nbformat makes of it.
+    """
+    import warnings
+
+    with budget(megabytes=1024), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # missing cell ids and the like: whoever reads it mends them
+        if sum(map(text.count, ",[{")) > MAX_VALUES:
+            raise ValueError(f"it holds more than {MAX_VALUES:,} values")
+        plain = json.loads(text)
+        if not isinstance(plain, dict):
+            raise ValueError("it is no JSON object")
+        cells = list(_submitted_cells(plain))
+        if len(cells) > MAX_CELLS:
+            raise ValueError(f"it has more than {MAX_CELLS} cells")
+        for cell in cells:
+            if isinstance(cell, dict) and "outputs" in cell:
+                cell["outputs"] = []
+        short = json.dumps(plain)
+        if sum(map(short.count, ",[{")) > MAX_VALUES // 10:
+            raise ValueError(f"it holds more than {MAX_VALUES // 10:,} values besides its outputs")
+        return nbformat.reads(short, as_version=4)
+
+
+def _submitted_cells(plain: dict[str, Any]) -> Iterator[Any]:
+    """The cells in the JSON of a notebook of any version."""
+    worksheets = plain.get("worksheets")
+    for holder in [plain, *(worksheets if isinstance(worksheets, list) else [])]:
+        if isinstance(holder, dict) and isinstance(holder.get("cells"), list):
+            yield from holder["cells"]
 
 
 def write(notebook: NotebookNode, path: Path) -> None:

@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from course.base import untrusted
 from course.base.errors import UserError
 
 FILE = "receipt.json"
 VERSION = 1
 MAX_BYTES = 2**20
+MAX_ENTRIES = 20_000
+MAX_FILE_BYTES = 200 * 2**20
+FIRST_YEAR = 2000
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -70,18 +74,25 @@ def read(data: bytes) -> Receipt:
             raise ValueError("it has another form")
         if not all(isinstance(name, str) and re.fullmatch("[0-9a-f]{64}", str(sha)) for name, sha in files.items()):
             raise ValueError("it names a file without its SHA-256")
+        json.dumps([plain["lab"], *files], ensure_ascii=False).encode()  # no half characters, which nothing can show
         time = dt.datetime.strptime(plain["time"], TIME).replace(tzinfo=dt.UTC)
+        if time.year < FIRST_YEAR:
+            raise ValueError(f"it is of the year {time.year}, when there was no such course")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReceiptError(f"the receipt cannot be read ({error})") from None
     return Receipt(plain["lab"], time, files)
 
 
 def differences(folder: Path, receipt: Receipt, ignore: tuple[str, ...] = ()) -> list[str]:
-    """What in a folder of ordinary files is not as the receipt says, each as "NAME was changed"."""
+    """What in a folder of ordinary files is not as the receipt says, each as "NAME was changed".
+
+    Raises:
+        FolderRefused: there is too much in the folder.
+    """
     there = {
-        path.relative_to(folder).as_posix(): path
-        for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink()
+        place: Path(entry.path)
+        for place, entry in untrusted.walk(folder, most=MAX_ENTRIES)
+        if entry.is_file(follow_symlinks=False)
     }
     found = []
     for name in sorted({*there, *receipt.files} - {FILE, *ignore}):
@@ -89,7 +100,7 @@ def differences(folder: Path, receipt: Receipt, ignore: tuple[str, ...] = ()) ->
             found.append(f"{name} is missing")
         elif name not in receipt.files:
             found.append(f"{name} is new")
-        elif sha256(there[name].read_bytes()) != receipt.files[name]:
+        elif _sha256_of(there[name]) != receipt.files[name]:
             found.append(f"{name} was changed")
     return found
 
@@ -97,3 +108,11 @@ def differences(folder: Path, receipt: Receipt, ignore: tuple[str, ...] = ()) ->
 def sha256(data: bytes) -> str:
     """A file's SHA-256, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _sha256_of(path: Path) -> str | None:
+    """The same of a file; None where it cannot be read, or is larger than anything that is handed in."""
+    try:
+        return sha256(untrusted.read_file(path, MAX_FILE_BYTES))
+    except untrusted.FileRefused:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import io
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from course.base import removal
 from course.base.names import UnknownName
 from course.grading.intake import archives, collecting, platforms, submissions, verification
 from course.grading.intake.archives import IntakeLimits, SubmissionError
@@ -175,14 +177,14 @@ def test_a_notebook_that_is_none_costs_no_other_its_points(hand_in):
     taken = hand_in(("02_module.ipynb", "<html>"))
     assert (taken.folder / "01_answer.ipynb").exists()
     (remark,) = taken.remarks
-    assert remark.startswith("02_module.ipynb: is not a notebook")
+    assert remark.startswith("02_module.ipynb is not a notebook")
     assert remark.endswith("it will earn nothing")
 
 
 def test_work_of_which_no_notebook_can_be_read_is_refused(course_root, tmp_path):
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "01_answer.ipynb").write_text("<html>")
-    with pytest.raises(SubmissionError, match=r"01_answer.ipynb: is not a notebook"):
+    with pytest.raises(SubmissionError, match=r"01_answer.ipynb is not a notebook"):
         submissions.submit(course_root, tmp_path / "work", lab=LAB, student="ada")
     assert nothing_came_in(course_root)
 
@@ -434,3 +436,152 @@ def test_names_of_platforms_are_read(name, person, number):
 )
 def test_other_names_are_ids(name):
     assert platforms.readings(name) == []
+
+
+# -- whatever one of them hands in, the others are taken in -----------------------------------------------------------
+
+
+def zipped(path: Path, *members, method=zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.fixture
+def inbox(tmp_path, notebook):
+    """A folder with the good work of the first and the last of a class."""
+    for student in ("ada", "zoe"):
+        (tmp_path / "inbox" / student).mkdir(parents=True)
+        (tmp_path / "inbox" / student / "01_answer.ipynb").write_bytes(notebook)
+    return tmp_path / "inbox"
+
+
+def collected(root, inbox) -> dict[str, str]:
+    """Why what was refused was; all of it is that of cyd or dan, and nothing of it stays."""
+    taken, refused = collecting.collect(root, inbox, lab=LAB)
+    assert [submission.student for submission in taken] == ["ada", "zoe"]
+    assert {path.name for path in (root / "classroom" / "submitted").iterdir()} == {"ada", "zoe"}
+    return refused
+
+
+DEEP = "/".join("d" * 1000)
+HOSTILE_ZIPS = {
+    "a thousand folders in each other": ([(f"{DEEP}/a.txt", "x")], "more than 40 deep"),
+    "tens of thousands of folders": (
+        [("/".join(f"{n}-{depth}" for depth in range(30)) + "/a", "") for n in range(100)],
+        "more than 2000 folders",
+    ),
+    "a list that is longer than all files": ([(f"{n}{'d' * 50_000}/", "") for n in range(200)], "far more files"),
+    "a notebook of 100,000 cells": (
+        [("01_answer.ipynb", '{"cells": [' + ",".join(['{"cell_type": "raw"}'] * 100_000) + '], "nbformat": 4}')],
+        "more than 2000 cells",
+    ),
+    "a notebook of millions of lists": ([("01_answer.ipynb", "[" + "[]," * 6_000_000 + "0]")], "5,000,000 values"),
+    "a notebook nested without end": ([("01_answer.ipynb", "[" * 100_000)], "is not a notebook"),
+    "a folder in place of the notebook": ([("01_answer.ipynb/x", "")], "01_answer.ipynb"),
+    "no UTF-8 in a name": ([("01_answer.ipynb\udcff", "")], ""),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_ZIPS)
+def test_a_hostile_zip_is_refused_and_the_others_are_taken_in(course_root, inbox, kind):
+    members, reason = HOSTILE_ZIPS[kind]
+    with contextlib.suppress(UnicodeEncodeError):  # what zipfile does not write is not there
+        zipped(inbox / "cyd.zip", *members, method=zipfile.ZIP_STORED)
+    refused = collected(course_root, inbox)
+    assert list(refused) == ["cyd.zip"]
+    assert reason in refused["cyd.zip"]
+    assert "fault of the course" not in refused["cyd.zip"]
+
+
+def test_a_zip_that_python_would_unpack_in_one_go_is_refused(course_root, inbox):
+    """A kibibyte of bzip2 stands for a gibibyte, and its zip states that it is small."""
+    zipped(inbox / "cyd.zip", ("01_answer.ipynb", bytes(2**22)), method=zipfile.ZIP_BZIP2)
+    zipped(inbox / "dan.zip", ("01_answer.ipynb", bytes(2**16)), method=zipfile.ZIP_LZMA)
+    assert all("unusual way" in reason or "would unpack" in reason for reason in collected(course_root, inbox).values())
+
+
+def test_a_hostile_folder_is_refused_and_the_others_are_taken_in(course_root, inbox, notebook):
+    place = os.open(inbox, os.O_RDONLY)
+    for name in ["cyd", *["d"] * 1200]:
+        os.mkdir(name, dir_fd=place)
+        inner = os.open(name, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = inner
+    os.close(place)
+    (inbox / "cyd" / "01_answer.ipynb").write_bytes(notebook)
+    (inbox / "dan").mkdir()
+    (inbox / "dan" / "01_answer.ipynb").write_bytes(notebook)
+    (Path(os.fsdecode(os.fsencode(inbox / "dan") + b"/bad\xff"))).write_text("x")
+    try:
+        refused = collected(course_root, inbox)
+        assert "more than 40 deep" in refused["cyd"]
+        assert r"'bad\udcff' cannot be read as UTF-8" in refused["dan"]
+    finally:
+        removal.remove(inbox / "cyd")
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_receipt_of_a_year_without_a_course_gives_no_time(course_root, handed_in, tmp_path, time):
+    made = handed_in()
+    with zipfile.ZipFile(made.zip) as archive:
+        receipt = archive.read(f"{LAB}/receipt.json").decode()
+    odd = receipt.replace(EARLY.strftime("%Y-%m-%dT%H:%M:%SZ"), time)
+    assert odd != receipt
+    (tmp_path / "inbox").mkdir()
+    repacked(made.zip, tmp_path / "inbox" / "ada.zip", {f"{LAB}/receipt.json": odd.encode()})
+    (taken,), refused = collecting.collect(course_root, tmp_path / "inbox", lab=LAB)
+    assert not refused
+    assert (taken.folder / "timestamp.txt").read_text().startswith(f"{dt.datetime.now(dt.UTC):%Y-}")
+
+
+@pytest.mark.parametrize("seconds", [-(10**12), 10**12])
+def test_a_file_of_a_time_that_no_calendar_has_is_taken_in(course_root, inbox, seconds):
+    with contextlib.suppress(OSError, OverflowError):  # the disk may not know such a time either
+        os.utime(inbox / "ada" / "01_answer.ipynb", (seconds, seconds))
+    assert collected(course_root, inbox) == {}
+
+
+def test_half_a_character_in_a_receipt_is_no_receipt(course_root, handed_in, tmp_path):
+    made = handed_in()
+    with zipfile.ZipFile(made.zip) as archive:
+        receipt = archive.read(f"{LAB}/receipt.json").decode()
+    odd = receipt.replace("shipped/answers.json", "shipped/\\ud800.json")
+    other = repacked(made.zip, tmp_path / "other.zip", {f"{LAB}/receipt.json": odd.encode()})
+    taken = submissions.submit(course_root, other, lab=LAB, student="ada")
+    assert "receipt cannot be read" in taken.remarks[0]
+    "".join(taken.remarks).encode()
+
+
+@pytest.mark.parametrize("error", [RecursionError("deep"), MemoryError(), KeyError("x"), UnicodeError("\ud800")])
+def test_a_fault_of_the_program_at_one_student_does_not_stop_the_others(course_root, inbox, monkeypatch, error):
+    zipped(inbox / "cyd.zip", ("01_answer.ipynb", "{}"))
+    real = submissions.take_in
+
+    def take_in(root, work, lab, student, *args, **options):
+        if student == "cyd":
+            raise error
+        return real(root, work, lab, student, *args, **options)
+
+    monkeypatch.setattr(submissions, "take_in", take_in)
+    refused = collected(course_root, inbox)
+    assert type(error).__name__ in refused["cyd.zip"]
+    assert "fault of the course's program" in refused["cyd.zip"]
+    refused["cyd.zip"].encode()
+
+
+def test_in_an_export_only_the_student_who_handed_in_a_bomb_is_refused(course_root, handed_in, tmp_path):
+    work = handed_in().zip.read_bytes()
+    path = zipped(
+        tmp_path / "export.zip",
+        ("Ada Lovelace_101_assignsubmission_file_/work.zip", work),
+        ("Cyd Charisse_102_assignsubmission_file_/bomb.bin", bytes(2**24)),
+        ("Cyd Charisse_102_assignsubmission_file_/work.zip", work),
+        ("Dan Dare_103_assignsubmission_file_/" + DEEP, "x"),
+        ("Zoe Zeta_104_assignsubmission_file_/work.zip", work),
+    )
+    taken, refused = collecting.collect(course_root, path, lab=LAB)
+    assert [submission.student for submission in taken] == ["Ada Lovelace", "Zoe Zeta"]
+    assert "would unpack to 16 MiB" in refused["Cyd Charisse_102_assignsubmission_file_"]
+    assert len(refused) == 2

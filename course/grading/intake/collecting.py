@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import os
 import tempfile
+import traceback
 import unicodedata
 import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -17,13 +15,13 @@ from typing import TYPE_CHECKING
 from course.base import names, timestamps
 from course.base.errors import UserError
 from course.grading.intake import archives, class_lists, people, platforms, submissions
-from course.grading.intake.archives import IntakeLimits, SubmissionError
+from course.grading.intake.archives import SubmissionError
 from course.grading.intake.class_lists import ClassList
 from course.grading.intake.platforms import ExportedName
 from course.grading.intake.submissions import Submission
 from course.labs import source
 from course.student import handing_in, receipts
-from course.student.handing_in import LEFT_OUT, MAX_FILES, MAX_TOTAL_BYTES
+from course.student.handing_in import LEFT_OUT
 
 if TYPE_CHECKING:
     from course.grading.gradebook.database import Gradebook
@@ -69,18 +67,18 @@ def collect(
     lab = names.find(lab, source.labs(root)).name
     given = use_list(root, lab, class_list, column) if class_list else class_lists.kept(root, lab)
     taken: list[Submission] = []
-    with _opened(inbox, submissions.expected_notebooks(root, lab)) as folder:
-        entries, directory, refused = _entries(root, folder, lab, given, groups)
-        works, more = _by_student(entries, directory)
-        refused |= more
+    with _opened(inbox, submissions.expected_notebooks(root, lab)) as (folder, refused):
+        entries, directory, more = _entries(root, folder, lab, given, groups)
+        works, unknown = _by_student(entries, directory)
+        refused |= more | unknown
         for student, (found, paths) in sorted(works.items()):
             try:
                 submission = _collect_one(root, student, paths, found, lab)
-            except (UserError, OSError) as error:
-                refused[paths[0].name] = str(error)
+            except Exception as error:  # whatever one of them hands in, the others are taken in
+                refused[paths[0].name] = _why(error)
             else:
                 taken += [submission] if submission else []
-    refused = dict(sorted(refused.items()))
+    refused = {names.printable(name): names.printable(reason) for name, reason in sorted(refused.items())}
     class_lists.keep_refused(root, lab, refused)
     return taken, refused
 
@@ -106,7 +104,7 @@ def collect_student(
     given = use_list(root, lab, class_list, column) if class_list else class_lists.kept(root, lab)
     own = platforms.readings(inbox.name)
     if not own and not any((inbox / name).exists() for name in wanted):
-        with contextlib.suppress(SubmissionError), _opened(inbox, wanted) as folder:
+        with contextlib.suppress(SubmissionError), _opened(inbox, wanted) as (folder, _):
             entries, directory, _ = _entries(root, folder, lab, given, groups)
             if len(entries) > 1 or any(entries.values()):
                 return _one_of_many(root, entries, directory, lab, student)
@@ -241,9 +239,18 @@ def _by_student(
             found = directory.whose(readings) if readings else None
             for student in found.students if found else [_named_by_id(path)]:
                 works.setdefault(student, (found, []))[1].append(path)
-        except UserError as error:
-            refused[path.name] = str(error)
+        except Exception as error:
+            refused[path.name] = _why(error)
     return works, refused
+
+
+def _why(error: Exception) -> str:
+    """Why something was not taken in; of a fault of the course's own, where it is."""
+    if isinstance(error, UserError | OSError):
+        return str(error)
+    *_, last = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(last.filename).name}, line {last.lineno}"
+    return f"a fault of the course's program stopped it, please report it: {type(error).__name__}: {error} ({place})"
 
 
 def _named_by_id(path: Path) -> str:
@@ -258,7 +265,7 @@ def _collect_one(
 ) -> Submission | None:
     work, more = _newest(list(_zips(paths, submissions.expected_notebooks(root, lab))), lab)
     listed = found.person.at if found and found.person else None
-    at = listed or _time_of(work)
+    at = listed or archives.newest_time(work)
     if submissions.is_taken_in(root, student, lab, at):
         return None
     submission = submissions.take_in(root, work, lab, student, at, by_receipt=listed is None, newer=True)
@@ -305,31 +312,19 @@ def _newest(works: list[Path], lab: str) -> tuple[Path, list[str]]:
 def _receipt_in(work: Path) -> receipts.Receipt | None:
     """The receipt in a zip, if it has one that can be read."""
     try:
-        with zipfile.ZipFile(work) as archive:
-            member = next(name for name in archive.namelist() if PurePosixPath(name).name == receipts.FILE)
-            with archive.open(member) as file:
+        with archives.opened(work) as archive:
+            member = next(one for one in archive.infolist() if PurePosixPath(one.filename).name == receipts.FILE)
+            with archives.open_member(archive, member) as file:
                 return receipts.read(file.read(receipts.MAX_BYTES + 1))
-    except (StopIteration, OSError, receipts.ReceiptError, zipfile.BadZipFile, zlib.error, EOFError, ValueError):
+    except (StopIteration, OSError, receipts.ReceiptError, SubmissionError, *archives.DAMAGED):
         return None
-    except (NotImplementedError, RuntimeError):  # an unknown compression, a password
-        return None
-
-
-def _time_of(work: Path) -> dt.datetime:
-    """A file's time; a folder's is that of its newest file."""
-    times = [
-        os.lstat(os.path.join(folder, name)).st_mtime
-        for folder, _, names in os.walk(work)
-        for name in names[:MAX_FILES]
-    ]
-    return dt.datetime.fromtimestamp(max(times, default=work.stat().st_mtime), dt.UTC)
 
 
 @contextlib.contextmanager
-def _opened(inbox: Path, wanted: list[str]) -> Iterator[Path]:
-    """The folder of submissions, unpacked where it is a zip."""
+def _opened(inbox: Path, wanted: list[str]) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The folder of submissions, unpacked where it is a zip; and why some of it was left out, by name."""
     if inbox.is_dir():
-        yield inbox
+        yield inbox, {}
         return
     if not zipfile.is_zipfile(inbox):
         raise SubmissionError(
@@ -337,13 +332,21 @@ def _opened(inbox: Path, wanted: list[str]) -> Iterator[Path]:
         )
     with tempfile.TemporaryDirectory(prefix="course-collect-") as place:
         folder = Path(place, "export")
-        archives.unpack(inbox, folder, IntakeLimits(MAX_EXPORT_FILES, MAX_TOTAL_BYTES, MAX_EXPORT_BYTES))
+        refused = archives.unpack_export(inbox, folder, _owner, files=MAX_EXPORT_FILES, total_bytes=MAX_EXPORT_BYTES)
         entries = list(folder.iterdir())
         if len(entries) == 1 and entries[0].is_dir() and not platforms.readings(entries[0].name):
             folder = entries[0]
         if any((folder / name).exists() for name in wanted):
             raise SubmissionError(f"{inbox.name} is the work of one student; say whose it is: --student ID")
-        yield folder
+        yield folder, refused
+
+
+def _owner(places: Sequence[Path]) -> Callable[[Path], str]:
+    """Whose something in an export is: the name at its top, or below the one folder that an archive has around all."""
+    tops = {place.parts[0] for place in places}
+    around = len(tops) == 1 and all(len(place.parts) > 1 for place in places)
+    level = int(around and not platforms.readings(next(iter(tops))))
+    return lambda place: place.parts[level]
 
 
 def _roster(root: Path) -> people.Roster:

@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from course.base import names, timestamps
+from course.base import names, timestamps, untrusted
 from course.grading.intake import archives, verification
 from course.grading.intake.archives import SubmissionError
-from course.labs import notebooks, source
+from course.grading.pipeline import restore
+from course.labs import source
 
 STUDENT = re.compile(r"\w([\w .'@+-]{0,62}[\w.@+-])?")  # letters of any script; nothing that a pattern of files means
 CLOCK_TOLERANCE = dt.timedelta(minutes=5)  # by how much two machines may disagree
@@ -128,9 +129,11 @@ def _unreadable(folder: Path, files: list[str]) -> dict[str, str]:
     found = {}
     for name in files:
         try:
-            notebooks.read(folder / name)
-        except notebooks.NotebookError as error:
-            found[name] = str(error).replace(str(folder) + os.sep, "")
+            restore.read(untrusted.read_file(folder / name, archives.MAX_FILE_BYTES), name)
+        except restore.Unreadable as error:
+            found[name] = str(error)
+        except untrusted.FileRefused as refused:
+            found[name] = f"{name} cannot be read: {refused}"
     return found
 
 
