@@ -25,12 +25,14 @@ class Judgement:
         points: what the cell is worth.
         text: the result as a terminal shows it, or why there is none.
         result: what the question found, if the cell holds a result.
+        kept: the points of the checks that could be judged, where a person must look at the others.
     """
 
     score: float | None
     points: float
     text: str = ""
     result: Result | None = None
+    kept: float | None = None
 
 
 def judge(cell: NotebookNode) -> Judgement:
@@ -69,7 +71,9 @@ def _from_record(record: Mapping[str, Any], points: float) -> Judgement:
     if not 0 <= result.score <= points or result.points != points:
         why = f"the result says {result.score:g} of {result.points:g} points, the cell is worth {points:g}"
         return Judgement(None, points, f"{text}\n{why}; a person must look", result)
-    return Judgement(None if result.needs_person else float(result.score), points, text, result)
+    if result.needs_person:
+        return Judgement(None, points, text, result, float(result.score) or None)
+    return Judgement(float(result.score), points, text, result)
 
 
 def _as_nbgrader(cell: NotebookNode, points: float) -> Judgement:

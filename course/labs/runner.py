@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
 from course.base.errors import UserError
+from course.base.texts import readable_tree
 from course.base.threads import ONE_THREAD
 from course.checks.core.result import MIME
 from course.labs import notebooks
@@ -118,7 +119,8 @@ async def _run(nb: NotebookNode, folder: Path, policy: Policy) -> list[str]:
                 continue
             if examined[index]:
                 assert policy.examiner is not None
-                cell.outputs = await asyncio.to_thread(policy.examiner.outputs, notebooks.grade_id(cell))
+                with it.stopped():
+                    cell.outputs = await asyncio.to_thread(policy.examiner.outputs, notebooks.grade_id(cell))
                 continue
             await it.run(index)
             if policy.examiner is not None and any(MIME in output.get("data", {}) for output in cell.outputs):
@@ -149,13 +151,13 @@ class _Client(NotebookClient):
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
         """Keep a message's output if there is room for it; see nbclient."""
         if msg["msg_type"] != "status":
-            self.printed += len(str(msg.get("content", "")))
+            self.printed += _length(msg.get("content", ""))
             if self.printed > self.most * FLOOD and self.task_poll_for_reply is not None:
                 self.flooded = True
                 self.task_poll_for_reply.cancel()  # which nbclient takes for the death of the kernel, and so it will be
             if self.printed > self.most:
                 return None
-        return super().process_message(msg, cell, cell_index)
+        return super().process_message({**msg, "content": readable_tree(msg.get("content", {}))}, cell, cell_index)
 
     async def _async_handle_timeout(self, timeout: int, cell: NotebookNode | None = None) -> dict[str, Any] | None:
         self.timed_out = True
@@ -208,6 +210,19 @@ class _Kernel:
             if self.client.km.has_kernel:
                 await self.client.km.shutdown_kernel(now=True)
             await self.client.km.cleanup_resources()
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While the block runs, nothing of the kernel does, where it is in a sandbox that can stop it."""
+        provisioner = self.client.km.provisioner
+        if self.ended is not None or not hasattr(provisioner, "freeze"):
+            yield
+            return
+        provisioner.freeze()
+        try:
+            yield
+        finally:
+            provisioner.thaw()
 
     async def run(self, index: int) -> None:
         """Run a cell; when the kernel has ended, say so in the cell instead."""
@@ -269,6 +284,14 @@ class _Kernel:
             await self.client.kc.kernel_info(reply=True, timeout=STOP_S)
             return True
         return False
+
+
+def _length(content: Any) -> int:
+    """How long a message is, in characters; one that cannot even be written has no end."""
+    try:
+        return len(str(content))
+    except (RecursionError, ValueError):
+        return 1 << 62
 
 
 def _explain(cell: NotebookNode, reason: str) -> None:

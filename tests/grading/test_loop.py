@@ -16,7 +16,7 @@ import pytest
 from nbgrader.api import Gradebook
 
 from course.grading.intake import submissions
-from course.grading.pipeline import classroom
+from course.grading.pipeline import classroom, outcomes
 from course.labs import description, notebooks, release, running, source
 
 pytestmark = [
@@ -97,11 +97,29 @@ def test_what_cannot_be_judged_goes_to_a_person_with_what_could(released_root, a
     path.write_text(path.read_text().replace("    expect(doubling.double(-4)", breaks))
     hand_in(released_root, "ada")
     (outcome,) = autograde(released_root, LAB)
-    assert (outcome.score, outcome.waiting) == (50, 2)
+    assert (outcome.score, outcome.waiting) == (70, 2)  # the points of the other check are kept
     with gradebook(released_root) as book:
         grade = book.find_grade("01-2-double", "02_module", LAB, "ada")
-        assert (grade.auto_score, grade.needs_manual_grade) == (None, True)
+        assert (grade.auto_score, grade.needs_manual_grade) == (20, True)
         assert "20 of 40 points" in book.find_comment("01-2-double-answer", "02_module", LAB, "ada").comment
+
+
+def test_a_check_that_breaks_on_what_one_student_shipped_fails_and_costs_its_own_points_only(released_root, autograde):
+    path = released_root / "solutions" / LAB / "checks" / "01-1-sum.py"
+    path.write_text(
+        path.read_text().replace('expect(answer("sum"), "the sum").equals(42)', 'assert 42 / answer("sum") == 1')
+    )
+    hand_in(released_root, "ada", {"01-1-sum-answer": "from course.shipping import answers\nanswers['sum'] = 0"})
+    hand_in(released_root, "bob")
+    ada, bob = autograde(released_root)
+    assert (ada.waiting, bob.waiting) == (1, 1)  # the question that a person always grades
+    assert bob.score == 90
+    kept = outcomes.Store(released_root, LAB).read("ada")
+    (cell,) = [cell for cell in kept.notebooks[0].cells if cell.grade_id == "01-1-sum"]
+    assert [check["outcome"] for check in cell.result["checks"]] == ["pass", "fail"]
+    assert cell.score == 20
+    assert "add the two numbers, do not multiply them" in cell.text
+    assert [note for note in kept.notebooks[0].notes if "the solution passes here" in note]
 
 
 def test_one_bad_submission_does_not_stop_the_others(released_root, autograde):

@@ -140,7 +140,8 @@ class Question:
 
     def blank(self) -> Result:
         """The result of this question before any of its checks has run."""
-        lines = tuple(check.record(Outcome.ERROR, reason=NOT_REACHED, cause="end") for check in self._checks)
+        waits = {"reason": NOT_REACHED, "cause": "end"}
+        lines = tuple(check.record(Outcome.ERROR, hint=check.hint, **waits) for check in self._checks)
         return Result(self.title, whole(self.points), lines)
 
     def result(self, report: Callable[[int, CheckRecord], None] | None = None) -> Result:
@@ -320,7 +321,8 @@ class _Check:
             return self.record(Outcome.FAIL, **details), None
         except NotGradedHere as missing:
             why = "it cannot be judged on this machine" if self.hidden else f"not graded here: {missing}"
-            return self.record(Outcome.UNGRADED, reason=why, cause="machine" if missing.whatever else "missing"), None
+            cause = "machine" if missing.whatever else "missing"
+            return self.record(Outcome.UNGRADED, reason=why, hint=self.hint, cause=cause), None
         except AssertionError as failure:
             return self.record(Outcome.FAIL, reason=_said(failure) or "it does not hold", hint=self.hint), None
         except Exception as error:
@@ -331,13 +333,13 @@ class _Check:
         """An exception that nobody expected: of the check, or of what it met. Who caused it is settled elsewhere."""
         if self.hidden:
             why = "the check could not go on; a person will look at it"
-            return self.record(Outcome.ERROR, reason=why, cause="exception")
+            return self.record(Outcome.ERROR, reason=why, hint=self.hint, cause="exception")
         reason = (
             "the check met something that it did not expect, and could not go on. Compare what you ship with what the "
             "exercise asks for; if it is as it should be, the check has a bug: then a person will look at it"
         )
         details = f"{type(error).__name__}: {_said(error)}"[:MAX_SHOWN]
-        return self.record(Outcome.ERROR, reason=reason, actual=details, cause="exception")
+        return self.record(Outcome.ERROR, reason=reason, actual=details, hint=self.hint, cause="exception")
 
 
 def _said(error: Exception) -> str:

@@ -331,7 +331,8 @@ class _LabRows:
         blank = {"auto_score": None, "manual_score": None, "extra_credit": None, "needs_manual_grade": True}
         for name, row in self._rows(_grade, book, "grade", notebook.name, blank).items():
             cell = cells.get(name)
-            auto = cell.score if cell else None
+            judged_here = cell.score if cell else None
+            auto = cell.kept if cell and judged_here is None else judged_here
             judged[name] = self._judged(cell, name, before)
             entered = row["manual_score"] is not None or row["extra_credit"] is not None
             if name in changed or (entered and before.get(name) != judged[name]):
@@ -339,7 +340,7 @@ class _LabRows:
             elif row["manual_score"] is not None:
                 waits = row["needs_manual_grade"]
             else:
-                waits = auto is None or (entered and row["needs_manual_grade"])
+                waits = judged_here is None or (entered and row["needs_manual_grade"])
             if (row["auto_score"], row["needs_manual_grade"]) != (auto, waits):
                 self.connection.execute(
                     sa.update(_grade).where(_grade.c.id == row["id"]).values(auto_score=auto, needs_manual_grade=waits)

@@ -30,7 +30,7 @@ class SaveResults(SaveAutoGrades):
             cell.metadata["nbgrader"]["grade_id"], self.notebook_id, self.assignment_id, self.student_id
         )
         judgement = judge(cell)
-        grade.auto_score = judgement.score
+        grade.auto_score = judgement.kept if judgement.score is None else judgement.score
         # a person's earlier mark stays, and is looked at again
         grade.needs_manual_grade = grade.manual_score is not None or judgement.score is None
         self.gradebook.db.commit()

@@ -14,13 +14,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nbformat
+
 import course
 from course.labs import description, notebooks, source
 
 if TYPE_CHECKING:
+    from nbformat import NotebookNode
     from sqlalchemy import Connection
 
-ENGINE = 1  # raise it when the engine itself judges differently: everything is graded again then
+ENGINE = 2  # raise it when the engine itself judges differently: everything is graded again then
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Assignment:
         given: files of the lab that students got; they replace what was handed in.
         questions: the modules of the lab's questions with their hidden checks, by path.
         warm: modules that a zygote imports for the lab.
+        solution: its source notebooks, as somebody hands them in who has solved everything; see `settlement`.
     """
 
     lab: str
@@ -81,6 +85,7 @@ class Assignment:
     given: dict[str, bytes] = field(default_factory=dict)
     questions: dict[str, bytes] = field(default_factory=dict)
     warm: tuple[str, ...] = ()
+    solution: dict[str, bytes] = field(default_factory=dict)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -114,14 +119,24 @@ def load(connection: Connection, folder: Path) -> Assignment:
         folder: the lab's folder in `solutions/`; it also gives the order of notebooks and cells.
     """
     found = []
+    solution = {}
     for path in source.sources(folder):
         original = notebooks.read(path)
+        solution[path.name] = _without_outputs(original)
         rows = _cells(connection, folder.name, path.stem)
         order = [notebooks.grade_id(cell) for cell in original.cells if notebooks.grade_id(cell) in rows]
         kernelspec = dict(original.metadata.get("kernelspec", {}))
         found.append(SourceNotebook(path.stem, kernelspec, tuple(rows[name] for name in order)))
     warm = tuple(description.read(folder).warm) if (folder / description.FILE).is_file() else ()
-    return Assignment(folder.name, tuple(found), given(folder), questions(folder), warm)
+    return Assignment(folder.name, tuple(found), given(folder), questions(folder), warm, solution)
+
+
+def _without_outputs(notebook: NotebookNode) -> bytes:
+    bare = nbformat.from_dict(notebook)
+    for cell in bare.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    return nbformat.writes(bare, version=4).encode()
 
 
 def given(folder: Path) -> dict[str, bytes]:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from nbgrader import utils
 
 from course.base import timestamps
 from course.base.errors import UserError
+from course.base.texts import readable
 from course.grading.gradebook import database
-from course.grading.gradebook.database import Gradebook
+from course.grading.gradebook.database import Gradebook, GradebookError
 from course.grading.pipeline import assignment, outcomes, submission
 from course.grading.pipeline.assignment import Assignment
 from course.grading.pipeline.execute import Settings
@@ -26,6 +30,7 @@ from course.grading.pipeline.worker_pool import WorkerPool
 from course.grading.progress import Progress
 from course.labs import release
 
+_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
 BATCH = 20  # outcomes that wait for the gradebook at most; they are durable already
 
 
@@ -108,13 +113,13 @@ def grade(root: Path, lab: str, workers: WorkerPool, options: Options) -> Gradin
         try:
             progress = Progress(len(works), sum(len(n.graded()) for n in cells.notebooks), quiet=options.quiet)
             with contextlib.closing(progress):
-                loaded = (_load(root, cells, student, options) for student in works)
+                loaded = _loaded(root, cells, works, options, summary)
                 for work, outcome in workers.outcomes(loaded if works else ()):
-                    store.keep(outcome, work.files)
-                    recorder.add(outcome, _time(work.files))
+                    kept = _keep(store, work, outcome)
+                    recorder.add(kept, _time(work.files))
                     summary.graded.append(work.student)
-                    if outcome.trouble:
-                        summary.trouble[work.student] = outcome.trouble
+                    if kept.trouble:
+                        summary.trouble[work.student] = kept.trouble
                     progress.step(work.student)
         except OSError as error:
             raise ClassroomError(
@@ -123,6 +128,7 @@ def grade(root: Path, lab: str, workers: WorkerPool, options: Options) -> Gradin
             ) from error
         finally:
             recorder.flush()
+            summary.trouble |= recorder.trouble
         book.take_off(config)
         summary.scores = _scores(book, folder.name)
     summary.seconds = (dt.datetime.now(dt.UTC) - started).total_seconds()
@@ -164,7 +170,12 @@ def _to_do(
     recorded = recorder.book.recorded(cells.lab)
     works = []
     for student in who:
-        handed = outcomes.handed_in(_place(root, student, cells.lab))
+        try:
+            handed = outcomes.handed_in(_place(root, student, cells.lab))
+        except Exception as error:  # whatever one of them handed in, the others are graded
+            _ours_alone(error)
+            works.append(student)  # and it is told when this one's turn comes
+            continue
         before = store.read(student)
         current = (
             before is not None
@@ -179,6 +190,39 @@ def _to_do(
             recorder.add(before, _time(handed.files))
     recorder.flush()
     return works
+
+
+def _loaded(
+    root: Path, cells: Assignment, students: list[str], options: Options, summary: GradingRun
+) -> Iterator[Work]:
+    """What each student handed in; one whose files cannot be read is trouble, and the next one is read."""
+    for student in students:
+        try:
+            yield _load(root, cells, student, options)
+        except Exception as error:
+            _ours_alone(error)
+            summary.trouble[student] = _trouble("what was handed in cannot be read", error)
+
+
+def _keep(store: outcomes.Store, work: Work, outcome: SubmissionOutcome) -> SubmissionOutcome:
+    """Make an outcome durable; one that cannot be kept becomes one that waits for a person."""
+    try:
+        store.keep(outcome, work.files)
+    except Exception as error:
+        _ours_alone(error)
+        outcome = submission.given_up(work, _trouble("its outcome cannot be kept", error))
+        store.keep(outcome, {})
+    return outcome
+
+
+def _trouble(what: str, error: Exception) -> str:
+    return readable(f"{what} ({type(error).__name__}: {str(error)[:300]}); a person must look")
+
+
+def _ours_alone(error: Exception) -> None:
+    """Raise again what is not about one student: a disk that is full or broken, a gradebook out of reach."""
+    if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in _MACHINE):
+        raise error
 
 
 def _load(root: Path, cells: Assignment, student: str, options: Options) -> Work:
@@ -205,6 +249,7 @@ class _Recorder:
 
     def __init__(self, book: Gradebook, cells: Assignment, config) -> None:
         self.book, self._cells, self._config = book, cells, config
+        self.trouble: dict[str, str] = {}
         self._waiting: list[tuple[SubmissionOutcome, dt.datetime | None]] = []
 
     def add(self, outcome: SubmissionOutcome, handed_in: dt.datetime | None) -> None:
@@ -214,8 +259,29 @@ class _Recorder:
 
     def flush(self) -> None:
         batch, self._waiting = self._waiting, []
-        if batch:
+        if not batch:
+            return
+        try:
             self.book.record(batch, self._cells, self._config)
+        except Exception as error:  # perhaps of what one outcome holds: then the others are written
+            if not _is_about_one(error):
+                raise
+            for outcome, handed_in in batch:
+                self._alone(outcome, handed_in)
+
+    def _alone(self, outcome: SubmissionOutcome, handed_in: dt.datetime | None) -> None:
+        try:
+            self.book.record([(outcome, handed_in)], self._cells, self._config)
+        except Exception as error:
+            if not _is_about_one(error):
+                raise
+            self.trouble[outcome.student] = _trouble("it cannot be written to the gradebook", error)
+
+
+def _is_about_one(error: Exception) -> bool:
+    """Whether what an outcome holds may be the reason, and not the gradebook itself."""
+    of_content = (sa.exc.DataError, sa.exc.IntegrityError)
+    return isinstance(error.__cause__, of_content) if isinstance(error, GradebookError) else True
 
 
 def _scores(book: Gradebook, lab: str) -> dict[str, dict[str, float]]:

@@ -1,13 +1,14 @@
 """Runs a submitted notebook: student cells in a sandboxed kernel, questions in a trusted process, in notebook order.
 
-The two share nothing but the student's folder of shipped files, which the trusted one only reads, with care.
+The trusted process reads a copy of what was shipped, which is made before each question; meanwhile the kernel is
+stopped. So the two share nothing.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from nbformat import NotebookNode
 from course import flights
 from course.base.removal import remove
 from course.checks.core.loading import FOLDER
+from course.grading.pipeline.snapshot import Snapshot
 from course.grading.sandbox import policy as sandbox
 from course.grading.sandbox import zygote
 from course.grading.sandbox.kernels import WarmKernelManager
@@ -24,6 +26,7 @@ from course.labs import runner
 from course.labs.examiner import Examiner
 
 GRADER_MEMORY_MB = 8192
+SHIPPED = "shipped"
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,9 @@ def execute(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         # the trusted process may be killed at its end: what it leaves goes with the desk
-        env = {**_grader_environment(folder, settings, grader_env), "TMPDIR": str(scratch)}
-        with trusted_examiner(start, env) as examiner:
+        env = {**_grader_environment(desk / SHIPPED, settings, grader_env), "TMPDIR": str(scratch)}
+        snapshot = Snapshot(folder / SHIPPED, desk / SHIPPED, sandbox.uid(folder))
+        with trusted_examiner(start, env, snapshot.take) as examiner:
             policy = runner.Policy(
                 manager=lambda: WarmKernelManager(sandboxed=settings.sandboxed, limits=settings.limits),
                 examiner=examiner,
@@ -107,12 +111,15 @@ def execute(
             sandbox.give(folder, owner)
 
 
-def trusted_examiner(folder: Path, environment: Mapping[str, str]) -> Examiner:
+def trusted_examiner(
+    folder: Path, environment: Mapping[str, str], prepare: Callable[[], None] | None = None
+) -> Examiner:
     """Questions run by a fork of the zygote that COURSE_ZYGOTE names.
 
     Args:
         folder: where it starts, with what the lab gives and the questions in `checks/`.
         environment: its whole environment; COURSE_SHIPPED names the folder that it judges.
+        prepare: is called before each question.
     """
 
     def start(descriptor: int, checks: Path) -> zygote.Process:
@@ -121,22 +128,22 @@ def trusted_examiner(folder: Path, environment: Mapping[str, str]) -> Examiner:
         here = {descriptor: descriptor}
         return zygote.spawn(path, "examiner", arguments, cwd=folder, env=environment, view=None, descriptors=here)
 
-    return Examiner(start, folder / FOLDER)
+    return Examiner(start, folder / FOLDER, prepare=prepare, again=True)
 
 
 def _prepare_shipped(folder: Path) -> None:
     """The folder of shipped files is there, and is no link to elsewhere; the sandbox then keeps it in its place."""
-    shipped = folder / "shipped"
+    shipped = folder / SHIPPED
     if shipped.is_symlink() or (shipped.exists() and not shipped.is_dir()):
         shipped.unlink()
     shipped.mkdir(exist_ok=True)
 
 
-def _grader_environment(folder: Path, settings: Settings, more: Mapping[str, str] | None) -> dict[str, str]:
+def _grader_environment(shipped: Path, settings: Settings, more: Mapping[str, str] | None) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name != flights.PUBLIC_TABLES}
     return {
         **inherited,
-        "COURSE_SHIPPED": str(folder / "shipped"),
+        "COURSE_SHIPPED": str(shipped),
         "COURSE_SANDBOX": "1" if settings.sandboxed else "",
         "COURSE_MEMORY_MB": str(GRADER_MEMORY_MB),
         **(more or {}),

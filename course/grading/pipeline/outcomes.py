@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course.base import atomic, timestamps, untrusted
+from course.base.texts import readable
 from course.grading.pipeline.submission import SubmissionOutcome
 
 VERSION = 1
@@ -41,10 +42,13 @@ def handed_in(folder: Path) -> Submitted:
         folders[:] = sorted(name for name in folders if name not in (".ipynb_checkpoints", "__pycache__"))
         for name in sorted(names):
             path = Path(place, name)
-            shown = path.relative_to(folder).as_posix()
+            shown = readable(path.relative_to(folder).as_posix())
             if len(files) >= MAX_FILES or total > MAX_BYTES:
                 notes.append(f"more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB were handed in; the rest was left")
                 return Submitted(files, "", tuple(notes))
+            if shown != path.relative_to(folder).as_posix():
+                notes.append(f"{shown} has a name that is not UTF-8; it was left out")
+                continue
             try:
                 data = untrusted.read_file(path, MAX_BYTES - total)
             except untrusted.FileRefused:

@@ -11,6 +11,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from course.base.texts import readable_tree
 from course.grading.pipeline.assignment import SourceCell, SourceNotebook
 from course.labs import notebooks
 from course.labs.notebooks import KERNELSPEC
@@ -44,6 +45,8 @@ def read(data: bytes, name: str) -> NotebookNode:
     except Exception as error:  # whatever nbformat makes of it
         reason = str(error).strip().partition("\n")[0][:120]
         raise Unreadable(f"{name} is not a notebook ({reason}); {again}") from None
+    if "\\ud" in text.lower() or "\\u0000" in text or "\0" in text:  # half a character, or none
+        notebook = nbformat.from_dict(readable_tree(notebook))
     if not isinstance(notebook.get("cells"), list):
         raise Unreadable(f"{name} has no cells; {again}")
     return notebook

@@ -15,8 +15,8 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from nbformat import NotebookNode
 
 from course.base import timestamps
 from course.base.removal import remove
-from course.grading.pipeline import restore
+from course.grading.pipeline import restore, settlement
 from course.grading.pipeline.assignment import Assignment, SourceNotebook
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import policy, zygote
@@ -70,6 +70,7 @@ class Cell:
         result: the machine-readable record.
         judged: a hash of what a person who looks at it would judge.
         by_hand: it is always a person who grades it.
+        kept: the points of the checks that could be judged, where a person must look at the others.
     """
 
     grade_id: str
@@ -79,6 +80,7 @@ class Cell:
     result: dict[str, Any] | None = None
     judged: str = ""
     by_hand: bool = False
+    kept: float | None = None
 
 
 @dataclass
@@ -201,7 +203,7 @@ def _grade(work: Work) -> SubmissionOutcome:
             place = Path(folder, work.assignment.lab)
             lay_out(place, {**work.files, **work.assignment.given})
         for source in work.assignment.notebooks:
-            outcome.notebooks.append(_grade_notebook(work, source, place, clock))
+            outcome.notebooks.append(_grade_notebook(work, source, place, clock, lambda s=source: _solution(work, s)))
     finally:
         remove(Path(folder))  # a student's code could write there
     if not _answers(path):  # what happened to kernels then is nobody's fault
@@ -223,7 +225,48 @@ def given_up(work: Work, reason: str) -> SubmissionOutcome:
     return outcome
 
 
-def _grade_notebook(work: Work, source: SourceNotebook, folder: Path, clock: _Clock) -> Notebook:
+_solutions: dict[tuple[str, str], settlement.Outcomes] = {}
+
+
+def _solution(work: Work, wanted: SourceNotebook) -> settlement.Outcomes:
+    """What the questions of a notebook say of the lab's solution, on this machine; it is run once for each worker."""
+    asked = work.assignment
+    if (asked.fingerprint, wanted.name) not in _solutions:
+        _end_after(work.deadline_s)  # it has the time of a submission of its own
+        solved = replace(work, student="", files=asked.solution, notes=())
+        folder = tempfile.mkdtemp(prefix="course-work-")
+        try:
+            place = Path(folder, asked.lab)
+            lay_out(place, {**solved.files, **asked.given})
+            for source in asked.notebooks:
+                ran: list[NotebookNode] = []
+                _grade_notebook(solved, source, place, _Clock({}), None, ran)
+                _solutions[asked.fingerprint, source.name] = settlement.outcomes(ran[0]) if ran else {}
+                if source is wanted:
+                    break
+        finally:
+            remove(Path(folder))
+            _end_after(work.deadline_s)
+    return _solutions[asked.fingerprint, wanted.name]
+
+
+def _grade_notebook(
+    work: Work,
+    source: SourceNotebook,
+    folder: Path,
+    clock: _Clock,
+    solution: Callable[[], settlement.Outcomes] | None,
+    ran: list[NotebookNode] | None = None,
+) -> Notebook:
+    """Grade one notebook.
+
+    Args:
+        work, source: what is graded, and by what.
+        folder: where it runs.
+        clock: adds up the time.
+        solution: settles what could not be judged; None leaves it.
+        ran: gets the executed notebook.
+    """
     started = time.perf_counter()
     done = Notebook(source.name)
     name = f"{source.name}.ipynb"
@@ -239,6 +282,11 @@ def _grade_notebook(work: Work, source: SourceNotebook, folder: Path, clock: _Cl
         return done
     with clock("run"):
         notes = execute(notebook, folder, work.settings, given=work.assignment.given | work.assignment.questions)
+    if solution is not None:
+        with clock("settle"):
+            notes += settlement.settle(notebook, solution)
+    if ran is not None:
+        ran.append(notebook)
     done.notes += [*notes, *_stopped(notebook)]
     with clock("judge"):
         _judge(notebook, done)
@@ -290,7 +338,7 @@ def _judge(notebook: NotebookNode, done: Notebook) -> None:
         by_hand = bool(marks.get("solution") or marks.get("task") or cell.cell_type != "code")
         text = found.text[:MAX_TEXT]
         record = found.result.to_dict() if found.result is not None else None
-        done.cells.append(Cell(marks["grade_id"], found.points, found.score, text, record, seen, by_hand))
+        done.cells.append(Cell(marks["grade_id"], found.points, found.score, text, record, seen, by_hand, found.kept))
         for answer in above:
             answer.graded_by = marks["grade_id"]
         above, sources = [], []

@@ -105,6 +105,15 @@ class WarmProvisioner(LocalProvisioner):
         code = self.process.returncode
         return f"the kernel was ended by {signal.Signals(-code).name if code < 0 else f'its own code (status {code})'}"
 
+    def freeze(self) -> bool:
+        """Stop the kernel and all that it started, until :meth:`thaw`; whether they are stopped now."""
+        return self.sandboxed and self.process is not None and self.process.freeze()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self.sandboxed and self.process is not None:
+            self.process.thaw()
+
     async def cleanup(self, restart: bool = False) -> None:
         """Remove the folder of sockets."""
         if self._sockets is not None:

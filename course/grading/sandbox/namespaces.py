@@ -18,6 +18,7 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
 AT_RECURSIVE, AT_FDCWD = 0x8000, -100
 SETUP_FAILED = 113  # exit status when the sandbox could not be made: never the student's fault
+FREEZE, THAW = signal.SIGRTMIN + 1, signal.SIGRTMIN + 2  # asked of the supervisor, and by it of the first process
+FREEZE_S = 10.0  # how long a stopped process may take to stop
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
@@ -79,7 +82,8 @@ def run(view: View, cwd: Path, payload: Callable[[], NoReturn], control: int, pa
         cwd: the folder in which it starts, one of the visible ones.
         payload: what runs inside; it must not return.
         control: a connected socket. The other end gets `b"s"`, the status (4 bytes) and, if it was stopped, the reason;
-            each byte that it sends is a signal number for the payload; when it closes, everything inside is killed.
+            each byte that it sends is a signal number for the payload, or FREEZE or THAW, which stop and continue all
+            that runs inside and are answered with `b"f"` and `b"t"`; when it closes, everything inside is killed.
         parent: the process id of the one that forked this process; when that ends, everything inside is killed, too.
     """
     root = os.geteuid() == 0
@@ -93,7 +97,7 @@ def run(view: View, cwd: Path, payload: Callable[[], NoReturn], control: int, pa
             os.close(descriptor)
         _init(view, cwd, payload, root, telling)
     os.close(telling)
-    _supervise(init, control, Watch(view.limits, view.tops(), proc, init), reading)
+    _supervise(init, control, Watch(view.limits, view.tops(), proc, init, has_init=True), reading)
 
 
 def run_bwrap(
@@ -190,6 +194,13 @@ def _attend(child: int, control: int, watch: Watch | None) -> tuple[int, str | N
                 message = os.read(control, 1)
             except OSError:
                 message = b""
+            if watch and message and message[0] in (FREEZE, THAW):
+                if reason := _stop_or_continue(child, watch, message[0]):
+                    os.kill(child, signal.SIGKILL)
+                    return os.waitpid(child, 0)[1], reason
+                with contextlib.suppress(OSError):
+                    os.write(control, b"f" if message[0] == FREEZE else b"t")
+                continue
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, message[0] if message else signal.SIGKILL)
             if not message:
@@ -197,6 +208,33 @@ def _attend(child: int, control: int, watch: Watch | None) -> tuple[int, str | N
         if watch and watch.is_due() and (reason := watch.excess()):
             os.kill(child, signal.SIGKILL)
             return os.waitpid(child, 0)[1], reason
+
+
+def _stop_or_continue(init: int, watch: Watch, order: int) -> str | None:
+    """Stop every process inside but the first, or let them go on; why that failed, in words that end a sentence."""
+    if order == THAW:
+        _ask(init, watch, THAW, signal.SIGCONT)
+        return None
+    deadline = time.monotonic() + FREEZE_S
+    while True:
+        _ask(init, watch, FREEZE, signal.SIGSTOP)
+        for _ in range(5):
+            if not watch.running():
+                return None
+            time.sleep(0.002)
+        if time.monotonic() > deadline:
+            return "could not be stopped while a question ran"
+
+
+def _ask(init: int, watch: Watch, number: int, plain: int) -> None:
+    """Have the first process signal all others at once, so that none escapes by forking; else signal each."""
+    if watch.has_init:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(init, number)
+        return
+    for pid in watch.others():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, plain)
 
 
 def _what_was_told(told: int, code: int) -> tuple[int, str | None]:
@@ -234,12 +272,20 @@ def _init(view: View, cwd: Path, payload: Callable[[], NoReturn], root: bool, te
         os._exit(0)
     for number in FORWARDED:
         signal.signal(number, lambda got, _: os.kill(child, got))
+    signal.signal(FREEZE, lambda *_: _signal_all(signal.SIGSTOP))
+    signal.signal(THAW, lambda *_: _signal_all(signal.SIGCONT))
     _keep_only(telling)
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == child:
             os.write(telling, struct.pack("<i", os.waitstatus_to_exitcode(status)))
             os._exit(0)
+
+
+def _signal_all(number: int) -> None:
+    """Signal all processes of this namespace at once, but for this one, which is its first."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, number)
 
 
 def _keep_only(*descriptors: int) -> None:

@@ -59,10 +59,13 @@ class Watch:
         folders: the writable folders.
         proc: a file descriptor of a /proc in which the sandbox's processes are visible.
         first: the process that is the ancestor of all others.
+        has_init: the first process is ours, and takes FREEZE and THAW of `namespaces`.
     """
 
-    def __init__(self, limits: Limits, folders: Sequence[str], proc: int, first: int) -> None:
-        self.limits, self.folders, self.proc, self.first = limits, folders, proc, first
+    def __init__(
+        self, limits: Limits, folders: Sequence[str], proc: int, first: int, *, has_init: bool = False
+    ) -> None:
+        self.limits, self.folders, self.proc, self.first, self.has_init = limits, folders, proc, first, has_init
         self.started = time.monotonic()
         self.next = self.started + INTERVAL_S
 
@@ -73,6 +76,21 @@ class Watch:
     def is_due(self) -> bool:
         """Whether it is time to look."""
         return time.monotonic() >= self.next
+
+    def others(self) -> list[int]:
+        """The processes inside, but for the first."""
+        return [pid for pid in self._processes() if pid != self.first]
+
+    def running(self) -> bool:
+        """Whether a thread of theirs runs, or could run at any moment. One that the system itself holds back cannot."""
+        for pid in self.others():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                for thread in self._list(f"{pid}/task"):
+                    with contextlib.suppress(OSError, ValueError, IndexError):
+                        state = self._read(f"{pid}/task/{thread}/stat").rpartition(b")")[2].split()[0]
+                        if state in (b"R", b"S"):
+                            return True
+        return False
 
     def excess(self) -> str | None:
         """What the sandbox used too much of, in words that end a sentence about it; None if nothing.

@@ -24,7 +24,7 @@ from typing import Any
 from course.base.errors import UserError
 from course.base.removal import remove
 from course.base.threads import ONE_THREAD
-from course.grading.sandbox import policy
+from course.grading.sandbox import namespaces, policy
 from course.grading.sandbox.namespaces import View
 
 ENVIRONMENT = "COURSE_ZYGOTE"
@@ -140,6 +140,30 @@ class Process:
         if self.returncode is None:
             with contextlib.suppress(OSError):
                 self._control.shutdown(socket.SHUT_WR)
+
+    def freeze(self) -> bool:
+        """Stop all that runs inside its sandbox, until :meth:`thaw`; whether it lives and is stopped now."""
+        return self._ordered(namespaces.FREEZE, b"f")
+
+    def thaw(self) -> bool:
+        """Let all go on that :meth:`freeze` stopped; whether it lives."""
+        return self._ordered(namespaces.THAW, b"t")
+
+    def _ordered(self, order: int, answer: bytes) -> bool:
+        """Ask the supervisor of a sandbox, and wait for its answer or for the end."""
+        if self.poll() is not None:
+            return False
+        with contextlib.suppress(OSError):
+            self._control.send(bytes([order]))
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.poll()
+        with contextlib.suppress(OSError):
+            if self._control.recv(512, socket.MSG_PEEK) == answer:
+                self._control.recv(512)
+                return True
+        self._note_end()
+        return False
 
     def close(self) -> None:
         """Kill it, wait, and forget it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import re
 import socket
@@ -23,6 +24,7 @@ import nbformat
 import pytest
 
 from course.base.removal import remove
+from course.checks.core.result import MIME
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import policy, zygote
 from course.grading.sandbox.kernels import WarmKernelManager
@@ -88,13 +90,15 @@ FIRST = "%load_ext course.shipping\nfrom course.shipping import answers"
 
 @dataclass
 class Graded:
-    """What came of an attack: score, everything that the student or the instructor could read, notes, and how long."""
+    """What came of an attack: score, all that the student or the instructor could read, notes, how long, the record."""
 
     score: float | None
     printed: str
     shown: str
     notes: list[str]
     seconds: float
+    record: str
+    notebook: nbformat.NotebookNode
 
 
 class Arena:
@@ -221,7 +225,9 @@ class Arena:
                 text += "\n".join(str(value) for value in output.get("data", {}).values())
                 (shown if cell.metadata.get("nbgrader", {}).get("grade") else printed).append(text)
         graded = next(cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade"))
-        return Graded(judge(graded).score, "\n".join(printed), "\n".join(shown), notes, seconds)
+        records = [output.data[MIME] for output in graded.outputs if MIME in output.get("data", {})]
+        record = json.dumps(records[-1]) if records else "{}"
+        return Graded(judge(graded).score, "\n".join(printed), "\n".join(shown), notes, seconds, record, nb)
 
     def children(self) -> list[int]:
         """The processes that the zygote forked and that still live."""
