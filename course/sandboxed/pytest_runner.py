@@ -1,8 +1,9 @@
-"""Runs a student's pytest file against one version of the code under test: in a worker process, a fork for each run.
+"""Runs a student's pytest file against one version of the code under test: two forks of a worker process.
 
-`course.checks.python.suites` starts it there. pandas, pytest and Hypothesis are imported once; a run is a fork of that
-process, in a folder of its own, with a deadline, and costs a few tenths of a second. May import nothing of the course
-but `worker`, and must not trust what a run reports.
+`course.checks.python.suites` starts it there. One fork runs the tests; it begins before the version arrives and never
+has it in its memory. The other one holds the version, and answers the tests through a socket (`boundary`): so tests
+learn what the code does, and nothing else about it. pandas, pytest and Hypothesis are imported once. A run costs a few
+tenths of a second. May import nothing of the course but what lies beside it, and must not trust what a run reports.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import resource
 import select
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,12 +31,13 @@ import _hypothesis_pytestplugin  # noqa: F401  imported before the fork, so that
 import hypothesis
 import hypothesis.extra.numpy
 import numpy as np  # noqa: F401
-import pandas as pd
+import pandas as pd  # noqa: F401
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from course.sandboxed import code_under_test, stubs
 from course.sandboxed.worker import die_with_parent
 
 MAX_REPORT_BYTES = 2**20
@@ -61,69 +65,125 @@ def warm(modules: list[str]) -> None:
     for name in modules:
         with contextlib.suppress(ImportError):
             __import__(name)
-    hypothesis.settings.load_profile("course")
-    set_hypothesis_home_dir(Path.cwd() / ".hypothesis")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        hypothesis.given(hypothesis.strategies.integers())(lambda number: None)()  # it reads all modules the first time
     gc.collect()
     gc.freeze()  # so that no run looks through what was here before
 
 
-_tables: dict[str, Any] = {}
+def _use_once() -> None:
+    """Let Hypothesis and pytest read all their modules."""
+    hypothesis.settings.load_profile("course")
+    set_hypothesis_home_dir(Path(tempfile.gettempdir()) / ".hypothesis")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hypothesis.given(hypothesis.strategies.integers())(lambda number: None)()
 
 
-def hold(tables: dict[str, Any]) -> None:
-    """Keep the data that the fixture `tables` hands out in all further runs, name → DataFrame."""
-    _tables.clear()
-    _tables.update(tables)
+_use_once()  # where this module is imported before a fork, each fork has it
 
 
-def run(name: str, source: str, modules: dict[str, str], timeout: float, first: bool = False) -> dict[str, Any]:
-    """Run one pytest file in a fork.
+@dataclass
+class _Run:
+    """A run that was prepared: its tests have started, and wait for the code at their first import of it."""
+
+    folder: Path
+    tests: int
+    report: int
+    to_code: socket.socket
+    timeout: float
+
+
+_prepared: list[_Run] = []
+
+
+def prepare(name: str, source: str, beside: dict[str, str], timeout: float) -> None:
+    """Start the tests, before the version is known to this process.
 
     Args:
-        name: the file's name, such as "test_features.py".
+        name: the test file's name, such as "test_features.py".
         source: its text.
-        modules: files that lie beside it, name → text; a conftest.py among them gives fixtures.
-        timeout: how long it may compute, in seconds; by the clock it may take three times that.
-        first: stop at the first test that fails.
+        beside: files that lie beside it, name → text, the same for every version; a conftest.py among them gives
+            fixtures.
+        timeout: how long they may compute, in seconds; by the clock it may take three times that.
+    """
+    code_under_test.hide()  # what comes later is not for the tests
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=Path.cwd()))
+    for file, text in {**beside, name: source}.items():
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    near, far = socket.socketpair()
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _child(folder, name, theirs, near.detach(), timeout)
+    os.close(theirs)
+    near.close()
+    with contextlib.suppress(OSError):
+        os.setpgid(child, child)
+    _prepared.append(_Run(folder, child, ours, far, timeout))
+
+
+def run(modules: dict[str, str], tables: dict[str, Any], enough: list[str]) -> dict[str, Any]:
+    """Run the tests that were prepared against one version.
+
+    Args:
+        modules: the files of the version, name → text.
+        tables: data for the version, name → DataFrame.
+        enough: test functions; once one of these fails, the run is ended. The tests do not know of that.
 
     Returns:
         events: what the run reported, in its order; status: its exit status (None: past the deadline; negative: a
-        signal); output: the end of what it printed.
+        signal); ended: a test of `enough` failed; output: the end of what it printed; touched: whether the tests used
+        the code at all.
     """
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=Path.cwd()))
+    prepared = _prepared.pop()
+    output = prepared.folder / ".output"
+    reading, writing = os.pipe()
+    code = os.fork()
+    if code == 0:
+        _serve(modules, tables, prepared, writing)
+    os.close(writing)
+    prepared.to_code.close()
     try:
-        for file, text in {**modules, name: source}.items():
-            path = folder / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        output = folder / ".output"
-        ours, theirs = os.pipe()
-        child = os.fork()
-        if child == 0:
-            _child(folder, name, theirs, output, first, timeout)
-        os.close(theirs)
-        with contextlib.suppress(OSError):
-            os.setpgid(child, child)
-        try:
-            report, status = _follow(child, ours, time.monotonic() + 3 * timeout)
-        finally:
-            os.close(ours)
-        return {"events": _events(report), "status": status, "output": _tail(output)}
+        deadline = time.monotonic() + 3 * prepared.timeout
+        report, status, ended = _follow(prepared.tests, prepared.report, deadline, {*enough})
+        touched = bool(select.select([reading], [], [], 0)[0] and os.read(reading, 1))
+        reported = {"events": _events(report), "status": status, "ended": ended}
+        return reported | {"output": _tail(output), "touched": touched}
     finally:
+        os.close(reading)
+        os.close(prepared.report)
+        os.kill(code, signal.SIGKILL)
+        os.waitpid(code, 0)
         with contextlib.suppress(RecursionError):  # folders too deep; they go with the worker's own folder
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(prepared.folder, ignore_errors=True)
 
 
-def _follow(child: int, report: int, deadline: float) -> tuple[bytes, int | None]:
-    """Collect what the child reports until it ends; past the deadline, end it and all that it started."""
-    data, status, ended = bytearray(), None, False
-    while not ended and time.monotonic() < deadline:
+def _serve(modules: dict[str, str], tables: dict[str, Any], prepared: _Run, touched: int) -> NoReturn:
+    """Be the process that holds the version."""
+    try:
+        die_with_parent()
+        code_under_test.hide()
+        os.chdir(prepared.folder)  # an artifact is named by a path, and what the code prints goes nowhere
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        seconds = math.ceil(3 * prepared.timeout)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES))
+        code_under_test.run(modules, tables, prepared.to_code, touched)
+    finally:
+        os._exit(0)
+
+
+def _follow(child: int, report: int, deadline: float, enough: set[str]) -> tuple[bytes, int | None, bool]:
+    """Collect what the child reports until it ends; past the deadline, or when enough is known, end all it started."""
+    data, status, ended, failed = bytearray(), None, False, False
+    while not ended and not failed and time.monotonic() < deadline:
         if select.select([report], [], [], 0.02)[0]:
             chunk = os.read(report, 1 << 16)
             data += chunk[: max(0, MAX_REPORT_BYTES - len(data))]
+            failed = bool(enough) and any(_is_failure(event, enough) for event in _events(bytes(data)))
             if chunk:
                 continue
             time.sleep(0.005)
@@ -135,12 +195,16 @@ def _follow(child: int, report: int, deadline: float) -> tuple[bytes, int | None
         status = os.waitstatus_to_exitcode(code)
         if status == -signal.SIGXCPU:
             status = None
-    while select.select([report], [], [], 0)[0] and len(data) < MAX_REPORT_BYTES:
+    while not failed and select.select([report], [], [], 0)[0] and len(data) < MAX_REPORT_BYTES:
         chunk = os.read(report, 1 << 16)
         if not chunk:
             break
         data += chunk
-    return bytes(data), status
+    return bytes(data), status, failed
+
+
+def _is_failure(event: dict[str, Any], enough: set[str]) -> bool:
+    return event.get("outcome") in ("failed", "error") and str(event.get("test")).partition("[")[0] in enough
 
 
 def _has_ended(child: int) -> bool:
@@ -167,18 +231,16 @@ def _tail(output: Path) -> str:
         return ""
 
 
-def _child(folder: Path, name: str, report: int, output: Path, first: bool, timeout: float) -> NoReturn:
-    """Be the run: leave the worker's pipes behind, report to `report`, and end without returning."""
+def _child(folder: Path, name: str, report: int, code: int, timeout: float) -> NoReturn:
+    """Be the run: leave the worker's pipes behind, report to `report`, ask at `code`, end without returning."""
     status = 70
     try:
         os.setpgid(0, 0)
+        code_under_test.show()
         die_with_parent()
         os.chdir(folder)
-        report = os.dup2(report, 3, inheritable=False)
-        printed = output.open("w")
-        os.dup2(printed.fileno(), 1)
-        os.dup2(printed.fileno(), 2)
-        os.closerange(4, 1024)
+        printed = os.open(".output", os.O_RDWR | os.O_CREAT, 0o600)
+        _arrange({1: printed, 2: printed, 3: report, 4: code})
         seconds = math.ceil(timeout)  # of computing: a busy machine is not the student's fault
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE_BYTES, MAX_FILE_BYTES))
@@ -187,11 +249,11 @@ def _child(folder: Path, name: str, report: int, output: Path, first: bool, time
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         set_hypothesis_home_dir(folder / ".hypothesis")
         hypothesis.settings.load_profile("course")
-        options = ["-c", os.devnull, "--rootdir", str(folder), "--confcutdir", str(folder), "-q", "--tb=short"]
+        stubs.install(socket.socket(fileno=4))
+        options = ["-c", os.devnull, "--rootdir", str(folder), "--confcutdir", str(folder), "-q", "--tb=no"]
         plugins = ["-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
-        command = [*options, *plugins, *(["-x"] if first else []), str(folder / name)]
-        reporter = _Reporter(report, folder / name, _tables)
-        status = int(pytest.main(command, plugins=[reporter]))
+        reporter = _Reporter(3, folder / name)
+        status = int(pytest.main([*options, *plugins, str(folder / name)], plugins=[reporter]))
         reporter.tell(end=status)
         with contextlib.suppress(Exception):
             sys.stdout.flush()
@@ -200,20 +262,23 @@ def _child(folder: Path, name: str, report: int, output: Path, first: bool, time
         os._exit(status)
 
 
-class _Reporter:
-    """A pytest plugin that writes one JSON line for each thing that happens, and gives the fixture `tables`."""
+def _arrange(wanted: dict[int, int]) -> None:
+    """Put each file descriptor at its number, and close all others but 0."""
+    high = {number: os.dup2(place, 100 + number, inheritable=False) for number, place in wanted.items()}
+    for number, place in high.items():
+        os.dup2(place, number, inheritable=number < 3)
+    os.closerange(max(wanted) + 1, 1024)
 
-    def __init__(self, descriptor: int, file: Path, tables: dict[str, pd.DataFrame]) -> None:
-        self._descriptor, self._file, self._tables = descriptor, str(file), tables
+
+class _Reporter:
+    """A pytest plugin that writes one JSON line for each thing that happens."""
+
+    def __init__(self, descriptor: int, file: Path) -> None:
+        self._descriptor, self._file = descriptor, str(file)
         self._errors: dict[str, dict[str, Any]] = {}
 
     def tell(self, **event: Any) -> None:
         os.write(self._descriptor, json.dumps(event).encode() + b"\n")
-
-    @pytest.fixture(scope="session")
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """The data of this run, by name; copy before changing."""
-        return self._tables
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:

@@ -13,7 +13,7 @@ from course.checks import Mutation, Question, original, tests, variant
 from course.checks.core.expectations import CheckFailed, Unmet
 from course.checks.python.suites import read_report
 
-CODE = "def double(number):\n    return number * 2\n"
+CODE = "FACTOR = 2\n\ndef double(number):\n    return number * 2\n"
 OTHER = "def double(number):\n    return number + number\n"
 GOOD = "from code_under_test import double\n\ndef test_double():\n    assert double(3) == 6\n"
 
@@ -46,7 +46,8 @@ def study(shipped):
         question = Question("Tests of doubling", points=2)
         study = Mutation(question, tests("test_it.py"), {"the code": {"code_under_test.py": CODE}}, **options)
         study.accepts("another version", {"code_under_test.py": OTHER})
-        study.catches("tripling is caught", {"code_under_test.py": variant(CODE, broken)}, points=2)
+        points = 2 - options.get("points", 0)
+        study.catches("tripling is caught", {"code_under_test.py": variant(CODE, broken)}, points=points)
         return question
 
     return of
@@ -96,14 +97,16 @@ def test_a_failure_of_a_property_tells_the_example(run):
     assert "n=" in run(source).failures[0]["message"]
 
 
-def test_the_grader_gives_tables_through_a_conftest_of_its_own(run, shipped):
+def test_the_grader_gives_fixtures_and_data_and_the_students_conftest_is_not_read(run, shipped):
     (shipped / "conftest.py").write_text("raise RuntimeError('a conftest of the student')")
     (shipped / "pytest.ini").write_text("[pytest]\naddopts = --nonsense\n")
-    (shipped / "test_it.py").write_text("def test_it(rows):\n    assert rows == 3\n")
-    conftest = "import pytest\n\n@pytest.fixture\ndef rows(tables):\n    return len(tables['a'])\n"
+    (shipped / "test_it.py").write_text("def test_it(rows):\n    assert len(rows) == 3\n")
+    conftest = "import pytest\nfrom data import table\n\n@pytest.fixture\ndef rows():\n    return table()\n"
+    data = "from tables import TABLES\n\ndef table():\n    return TABLES['a']\n"
+    version = {"conftest.py": conftest, "data.py": data}
     table = pd.DataFrame({"a": [1, 2, 3]})
-    assert tests("test_it.py").run({"conftest.py": conftest}, tables={"a": table}).ok
-    assert tests("test_it.py").run({"conftest.py": conftest}, tables={"a": table.head(1)}).red
+    assert tests("test_it.py").run(version, tables={"a": table, "not named": table}).ok
+    assert tests("test_it.py").run(version, tables={"a": table.head(1)}).red
 
 
 def test_no_run_sees_what_another_left_behind(run):
@@ -239,26 +242,91 @@ def test_tests_that_assert_nothing_earn_nothing(study):
 
 
 def test_tests_that_fail_on_correct_code_earn_nothing_and_hear_on_which(study):
-    same_text = (
-        "import inspect, code_under_test\n\ndef test_it():\n    assert '* 2' in inspect.getsource(code_under_test)\n"
-    )
-    result = study(same_text).result()
+    result = study(
+        "import code_under_test as code\n\ndef test_it():\n    assert code.double(1) == code.FACTOR\n"
+    ).result()
     assert result.score == 0
     assert "test_it (line 4) fails on another version, which keeps every promise" in result.to_text()
-    assert [check.outcome for check in result.checks] == ["fail", "skip"]
+    assert [check.outcome for check in result.checks][-1] == "skip"
+
+
+SEVERAL = """
+import random
+import pytest
+from code_under_test import double
+
+def test_three():
+    assert double(3) == 6
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_too_strict(number):
+    import code_under_test
+    assert code_under_test.FACTOR == 2
+
+def test_nothing():
+    double(1)
+
+def test_minus():
+    assert double(-3) == -6
+"""
+
+
+def test_a_test_that_fails_on_correct_code_is_set_aside_and_the_others_are_judged(study):
+    text = study(SEVERAL, points=1).result().to_text()
+    assert "1 of 2 points" in text
+    assert "test_too_strict[1] (line 12) fails on another version, which keeps every promise (and 1 more)" in text
+    assert "the other tests are judged without test_too_strict" in text
+    assert "✓ tripling is caught" in text
+
+
+def test_many_tests_that_fail_on_correct_code_are_not_sorted_out_for_their_author(study):
+    guesses = "\n".join(f"def test_{n}():\n    assert double(1) == {n}" for n in range(9))
+    result = study(f"from code_under_test import double\n{guesses}\n", points=1).result()
+    assert result.score == 0
+    assert "of 9 test functions, 8 fail there" in result.to_text()
+
+
+def test_tests_that_pass_everywhere_earn_nothing_for_passing_on_correct_code(study):
+    text = "from code_under_test import double\n\ndef test_it():\n    assert double(0) == 0\n"
+    result = study(text, points=1).result()
+    assert result.score == 0
+    assert "they pass on every broken version as well" in result.to_text()
+
+
+def test_tests_that_never_use_the_code_are_told_so(study):
+    result = study("import code_under_test\n\ndef test_it():\n    assert 2 * 3 == 6\n").result()
+    assert result.score == 0
+    assert "no test uses the code that it is to test" in result.to_text()
 
 
 def test_flaky_tests_are_told_so(study, tmp_path):
     source = f"""
 from pathlib import Path
+from code_under_test import double
 def test_it():
     runs = Path({str(tmp_path / "runs")!r})
     runs.write_text(runs.read_text() + "x" if runs.exists() else "x")
-    assert len(runs.read_text()) < 3
+    assert len(runs.read_text()) < double(1)
 """
-    text = study(source).result().to_text()
-    assert "test_it (line 6) passes and fails on the same code" in text
+    text = study(source, points=1).result().to_text()
+    assert "test_it (line 7) passes and fails on the same code" in text
     assert "a test must give the same answer every time" in text
+    assert "0 of 2 points" in text
+
+
+@pytest.mark.parametrize("way", ["renamed", "handed to exec"])
+def test_a_copy_of_the_code_is_no_test_of_it(study, way):
+    code = """def treble(number):
+    \"\"\"Three times the number.\"\"\"
+    doubled = number * 2 if number else 0
+    return [value + doubled for value in (number, -number)][0] + sum(range(3)) - 3
+"""
+    copy = code.replace("number", "n").replace("treble", "mine").replace("doubled", "d")
+    copy = f"exec({copy!r})\n" if way == "handed to exec" else copy
+    source = f"import code_under_test\n{copy}\ndef test_it():\n    assert code_under_test.double(2) == 4\n"
+    text = study(source, given={"given/code.py": code}).result().to_text()
+    assert "the tests repeat code that they are to test (a rule of this course)" in text
+    assert "given/code.py: treble" in text
 
 
 def test_tests_that_hang_are_told_which_before_any_variant_is_tried(study):
@@ -290,10 +358,10 @@ def test_several_versions_of_one_check_must_all_be_caught(shipped):
 
 
 def test_a_hidden_variant_tells_its_title_and_hint_only(shipped):
-    (shipped / "test_it.py").write_text("def test_it():\n    assert True\n")
+    (shipped / "test_it.py").write_text("from code_under_test import double\n\ndef test_it():\n    double(1)\n")
     question = Question("Tests of doubling", points=1)
     mutation = Mutation(question, tests("test_it.py"), {"the code": {"code_under_test.py": CODE}})
-    mutation.catches("no doubling is caught", {"code_under_test.py": ""}, points=1, hidden=True, hint="try 3")
+    mutation.catches("no doubling is caught", {"code_under_test.py": OTHER}, points=1, hidden=True, hint="try 3")
     record = question.result().checks[1].to_dict()
     assert record["hint"] == "try 3"
     assert not {"reason", "expected", "actual"} & set(record)

@@ -6,13 +6,25 @@ from course import flights
 from course.checks import Mutation, Question, tests, variant
 from course.checks.python.suites import Text
 
-april = """import pandas as pd
-import pytest
+conftest = """import pytest
+from month import recorded
+
+
+@pytest.fixture(scope="session")
+def whole_month():
+    return recorded()
 
 
 @pytest.fixture
-def flights(tables):
-    flights = tables["04"].copy()
+def flights(whole_month):
+    return whole_month.copy()
+"""
+april = """import pandas as pd
+from tables import TABLES
+
+
+def recorded():
+    flights = TABLES["04"].copy()
     return flights
 """
 question = Question("Tests of data", points=4)
@@ -25,19 +37,25 @@ def months() -> dict[str, pd.DataFrame]:
     return {f"{number:02d}": recorded[month == number].reset_index(drop=True) for number in (2, 4, 10)}
 
 
+def month(text: Text) -> dict[str, Text]:
+    """The files of a version: a module that returns a month, and the fixture that hands it out."""
+    return {"conftest.py": conftest, "month.py": text}
+
+
 study = Mutation(
     question,
     tests("test_data.py"),
-    {"the flights of April": {"conftest.py": april}},
+    {"the flights of April": month(april)},
     tables=months,
     advice="some months are stormier than others; a promise holds in all of them",
+    points=1,
 )
-study.accepts("the flights of October", {"conftest.py": variant(april, ('"04"', '"10"'))})
+study.accepts("the flights of October", month(variant(april, ('"04"', '"10"'))))
 
 
 def corrupted(line: str) -> dict[str, Text]:
     """The flights of April after a line of code has changed them."""
-    return {"conftest.py": variant(april, ("    return flights", f"    {line}\n    return flights"))}
+    return month(variant(april, ("    return flights", f"    {line}\n    return flights")))
 
 
 study.catches(

@@ -10,6 +10,8 @@ study = Mutation(
     question,
     tests("test_features.py"),
     {"given/features.py": {"features.py": reference}, "given/other_features.py": {"features.py": other}},
+    points=1,
+    given={"given/features.py": reference, "given/other_features.py": other},
 )
 
 

@@ -9,6 +9,7 @@ study = Mutation(
     question,
     tests("test_late.py"),
     {"given/features.py": {"features.py": reference}, "given/other_features.py": {"features.py": other}},
+    given={"given/features.py": reference, "given/other_features.py": other},
 )
 study.catches(
     "more than 15 minutes, instead of 15 or more, is caught",

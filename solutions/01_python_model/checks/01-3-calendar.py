@@ -10,6 +10,8 @@ study = Mutation(
     question,
     tests("test_calendar.py"),
     {"given/features.py": {"features.py": reference}, "given/other_features.py": {"features.py": other}},
+    points=1,
+    given={"given/features.py": reference, "given/other_features.py": other},
 )
 
 
@@ -43,7 +45,7 @@ texts = (
     "local.dt.hour * 60 + local.dt.minute",
     'local.dt.strftime("%H").astype(int) * 60 + local.dt.strftime("%M").astype(int)',
 )
-study.accepts("a third correct version", broken(iso, texts))
+study.accepts("a third correct version", broken(iso, texts), hidden=True)
 study.accepts(
     "a fourth correct version",
     {
@@ -51,23 +53,18 @@ study.accepts(
             other, ("moment.isoweekday() - 1 for", "moment.weekday() for"), ("flights.copy()", "flights[list(flights)]")
         )
     },
-)
-study.catches(
-    "a week that begins on another day is caught",
-    broken(("local.dt.day_of_week", "(local.dt.dayofweek + 1) % 7")),
-    points=1,
     hidden=True,
-    hint="try each day of a week that you know",
 )
 study.catches(
-    "a mistake around midnight is caught",
+    "a week that begins on another day, or a mistake around midnight, is caught",
     [
+        broken(("local.dt.day_of_week", "(local.dt.dayofweek + 1) % 7")),
         broken(("local.dt.day_of_week", '(local - pd.Timedelta("3h")).dt.dayofweek')),
         broken(("local.dt.hour * 60 + local.dt.minute", "(local.dt.hour * 60 + local.dt.minute).replace(0, 1440)")),
     ],
     points=1,
     hidden=True,
-    hint="which day, and which minute, are 00:00 and 00:05?",
+    hint="try each day of a week that you know; and which day, and which minute, are 00:00 and 00:05?",
 )
 study.catches(
     "the clock of another time zone is caught",

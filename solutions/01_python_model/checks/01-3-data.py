@@ -6,13 +6,25 @@ from course import flights
 from course.checks import Mutation, Question, tests, variant
 from course.checks.python.suites import Text
 
-april = """import pandas as pd
-import pytest
+conftest = """import pytest
+from month import recorded
+
+
+@pytest.fixture(scope="session")
+def whole_month():
+    return recorded()
 
 
 @pytest.fixture
-def flights(tables):
-    flights = tables["04"].copy()
+def flights(whole_month):
+    return whole_month.copy()
+"""
+april = """import pandas as pd
+from tables import TABLES
+
+
+def recorded():
+    flights = TABLES["04"].copy()
     return flights
 """
 question = Question("Tests of data", points=4)
@@ -25,19 +37,25 @@ def months() -> dict[str, pd.DataFrame]:
     return {f"{number:02d}": recorded[month == number].reset_index(drop=True) for number in (2, 4, 10)}
 
 
+def month(text: Text) -> dict[str, Text]:
+    """The files of a version: a module that returns a month, and the fixture that hands it out."""
+    return {"conftest.py": conftest, "month.py": text}
+
+
 study = Mutation(
     question,
     tests("test_data.py"),
-    {"the flights of April": {"conftest.py": april}},
+    {"the flights of April": month(april)},
     tables=months,
     advice="some months are stormier than others; a promise holds in all of them",
+    points=1,
 )
-study.accepts("the flights of October", {"conftest.py": variant(april, ('"04"', '"10"'))})
+study.accepts("the flights of October", month(variant(april, ('"04"', '"10"'))))
 
 
 def corrupted(line: str) -> dict[str, Text]:
     """The flights of April after a line of code has changed them."""
-    return {"conftest.py": variant(april, ("    return flights", f"    {line}\n    return flights"))}
+    return month(variant(april, ("    return flights", f"    {line}\n    return flights")))
 
 
 study.catches(
@@ -53,26 +71,24 @@ study.catches(
     hint="ask for every column in the list, also for those that your other tests do not touch",
 )
 ### BEGIN HIDDEN TESTS
-study.accepts("the flights of February", {"conftest.py": variant(april, ('"04"', '"02"'))})
+study.accepts("the flights of February", month(variant(april, ('"04"', '"02"'))), hidden=True)
+# Nobody can compare this one with the records.
+next_year = """moments = flights.select_dtypes("datetimetz").columns
+    later = {name: flights[name] + pd.DateOffset(years=1) for name in moments}
+    flights = flights.assign(**later, flight=flights["flight"] + 1, arr_delay=flights["arr_delay"] + 1)
+    return flights.sample(frac=1, random_state=0)"""
+study.accepts("a month of another year", month(variant(april, ("return flights", next_year))), hidden=True)
 study.catches(
-    "values that cannot be are caught",
+    "values that cannot be, or have gone missing, are caught",
     [
         corrupted("flights.loc[7, 'origin'] = 'BOS'"),
         corrupted("flights.loc[11, 'distance'] = -1"),
         corrupted("flights['distance'] = flights['distance'] * 1609"),
-    ],
-    points=1,
-    hidden=True,
-    hint="from where can a flight leave, and how far can it go?",
-)
-study.catches(
-    "values that have gone missing are caught",
-    [
         corrupted("flights['arr_delay'] = flights['arr_delay'].where(flights.index % 2 == 0)"),
         corrupted("flights['dest'] = flights['dest'].where(flights.index % 100 > 0)"),
     ],
     points=1,
     hidden=True,
-    hint="what is never missing, and how much of what may be missing is too much?",
+    hint="where can a flight leave, how far can it go, what is never missing, and how much is too much?",
 )
 ### END HIDDEN TESTS

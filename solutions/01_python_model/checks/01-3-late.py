@@ -9,6 +9,7 @@ study = Mutation(
     question,
     tests("test_late.py"),
     {"given/features.py": {"features.py": reference}, "given/other_features.py": {"features.py": other}},
+    given={"given/features.py": reference, "given/other_features.py": other},
 )
 study.catches(
     "more than 15 minutes, instead of 15 or more, is caught",
@@ -29,8 +30,9 @@ masked = """values = flights["arr_delay"].to_numpy(dtype=float, na_value=float("
     return pd.Series(masked, index=flights.index)"""
 late = """late = (flights["arr_delay"] >= minutes).astype("boolean")
     return late.mask(flights["arr_delay"].isna())"""
-study.accepts("a third correct version", {"features.py": variant(reference, (late, f"return {nullable}"))})
-study.accepts("a fourth correct version", {"features.py": variant(reference, (late, masked))})
+third = {"features.py": variant(reference, (late, f"return {nullable}"))}
+study.accepts("a third correct version", third, hidden=True)
+study.accepts("a fourth correct version", {"features.py": variant(reference, (late, masked))}, hidden=True)
 study.catches(
     "a delay that is read wrongly away from the edge is caught",
     [

@@ -8,24 +8,35 @@ from course.checks.python.suites import Text
 
 features = original("given/features.py", digest="a02669e11b46463a")
 logistic = original("given/models.py", digest="0440e158a6554b76")
-conftest = """import pytest
-from features import make_features
+fitted = """from features import make_features
 from models import fit
+from tables import TABLES
 
 
-def prepare(tables, name):
-    chosen = tables[name].sort_index()
-    return make_features(chosen, tables["weather"]).assign(late=chosen["late"].astype(bool))
+def prepare(name):
+    chosen = TABLES[name].sort_index()
+    return make_features(chosen, TABLES["weather"]).assign(late=chosen["late"].astype(bool))
+
+
+def model():
+    return fit(prepare("training"))
+
+
+def examples():
+    return prepare("examples")
+"""
+conftest = """import fitted
+import pytest
 
 
 @pytest.fixture(scope="session")
-def model(tables):
-    return fit(prepare(tables, "training"))
+def model():
+    return fitted.model()
 
 
 @pytest.fixture
-def examples(tables):
-    return prepare(tables, "examples")
+def examples():
+    return fitted.examples()
 """
 
 
@@ -42,7 +53,7 @@ def tables() -> dict[str, pd.DataFrame]:
 
 def models(text: Text) -> dict[str, Text]:
     """The files of a version whose models.py has this text."""
-    return {"features.py": features, "conftest.py": conftest, "models.py": text}
+    return {"features.py": features, "conftest.py": conftest, "fitted.py": fitted, "models.py": text}
 
 
 question = Question("Tests of a model", points=4)
@@ -53,6 +64,7 @@ study = Mutation(
     tables=tables,
     warm=("sklearn.pipeline", "sklearn.compose", "sklearn.impute", "sklearn.linear_model", "sklearn.ensemble"),
     advice="models differ, and so do months: ask for what every good model does, on the whole",
+    points=1,
 )
 learn = "LogisticRegression(max_iter=500)"
 boosting = "HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=8)"
@@ -103,22 +115,18 @@ study.catches(
 )
 ### BEGIN HIDDEN TESTS
 third = "LogisticRegression(C=0.1, max_iter=500)"
-study.accepts("another logistic regression", models(variant(logistic, (learn, third), ('"distance", ', ""))))
+other = models(variant(logistic, (learn, third), ('"distance", ', "")))
+study.accepts("another logistic regression", other, hidden=True)
+study.accepts("a model in a class of its own", wrapped("late = late.copy()"), hidden=True)
 study.catches(
-    "a model that answers yes or no is caught",
-    wrapped("late = (late > np.median(late)).astype(float)"),
-    points=1,
-    hidden=True,
-    hint="what is a probability, and what is a label?",
-)
-study.catches(
-    "a model whose answer depends on the other flights is caught",
+    "a model that answers yes or no, or whose answer depends on the other flights, is caught",
     [
+        wrapped("late = (late > np.median(late)).astype(float)"),
         wrapped("late = np.clip(0.24 + 0.1 * (late - late.mean()) / (late.std() + 0.01), 0.01, 0.99)"),
         wrapped("late = np.clip(late + 0.1 * np.linspace(0, 1, len(late)), 0.01, 0.99)"),
     ],
     points=1,
     hidden=True,
-    hint="ask about the same flight together with other flights, and in another row of the table",
+    hint="what is a probability, and what a label? And ask about a flight together with others, and in another row",
 )
 ### END HIDDEN TESTS
