@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 _before_hidden: list[Callable[[], None]] = []
 _after_hidden: list[Callable[[], None]] = []
+_hidden = [False]
 
 
 def before_hidden(end: Callable[[], None]) -> Callable[[], None]:
@@ -24,13 +25,20 @@ def after_hidden(end: Callable[[], None]) -> Callable[[], None]:
     return end
 
 
+def is_hidden() -> bool:
+    """Whether hidden checks run now."""
+    return _hidden[0]
+
+
 def begin_hidden() -> None:
     """The visible checks of a question are done."""
     _call(_before_hidden)
+    _hidden[0] = True
 
 
 def end_hidden() -> None:
     """The hidden checks of a question are done."""
+    _hidden[0] = False
     _call(_after_hidden)
 
 

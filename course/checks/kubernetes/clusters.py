@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from course.checks.core import phases
 from course.checks.core.expectations import CheckFailed, fail, not_graded_here
 from course.checks.docker.images import Image
 from course.checks.http.exchanges import Request, get
@@ -28,6 +29,17 @@ from course.checks.kubernetes.sessions import not_graded_on_trouble
 MOST_RUNNING = 2  # deployed applications that are kept for the next question
 _running: dict[str, ApplicationDriver] = {}  # those that are as they were applied, by what was applied
 _changed: list[ApplicationDriver] = []
+_asked_hidden: dict[str, ApplicationDriver] = {}
+
+
+@phases.after_hidden
+def end_asked() -> None:
+    """Remove the applications that hidden checks asked: nothing that runs there may answer a visible one later."""
+    while _asked_hidden:
+        driver = _asked_hidden.popitem()[1]
+        with contextlib.suppress(*TROUBLE):
+            if driver.is_alive():
+                _close(driver)
 
 
 def deploy(
@@ -82,6 +94,7 @@ class Deployed(Service):
         if self._problem is not None:
             raise self._problem
         if self._driver is not None and self._driver.is_alive():
+            _asked_hidden.update({self._driver.key: self._driver} if phases.is_hidden() else {})
             return self._driver
         hardening.refuse(self.manifests)
         session = sessions.cluster()
@@ -104,6 +117,7 @@ class Deployed(Service):
                 raise
         driver.names |= names
         self._driver = driver
+        _asked_hidden.update({key: driver} if phases.is_hidden() else {})
         return driver
 
     def _target(self) -> tuple[str, int]:
