@@ -34,7 +34,7 @@ if (ROOT / "solutions").is_dir():
     from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, IgnorePattern, LimitOutput
 
     from course.grading.gradebook.save_results import SaveResults
-    from course.grading.gradebook.stock_commands import ExecuteInSandbox, RestoreCells
+    from course.grading.gradebook.stock_commands import ExecuteInSandbox, RestoreCells, Sanitize
     from course.labs.release import PREPROCESSORS
 
     CLASSROOM.mkdir(exist_ok=True)  # SQLite makes its file, not the folder
@@ -70,5 +70,6 @@ if (ROOT / "solutions").is_dir():
         LimitOutput,
         SaveResults,
         AssignLatePenalties,
+        Sanitize,
         CheckCellMetadata,
     ]

@@ -41,6 +41,8 @@ c.LabApp.default_url = "/lab/tree/labs/index.md"
 
 c.LabApp.app_settings_dir = str(here)  # Markdown opens rendered, no news; the button Hand in
 c.ServerApp.jpserver_extensions = {"course.student.jupyter_page": True}  # what that button opens
+if (clone / "solutions").is_dir():  # an instructor's clone: the formgrader shows what students wrote
+    c.ServerApp.jpserver_extensions["course.grading.gradebook.formgrader_policy"] = True
 c.LabApp.user_settings_dir = str(clone / ".jupyter" / "settings")
 c.LabApp.workspaces_dir = str(clone / ".jupyter" / "workspaces")
 c.LabApp.news_url = None

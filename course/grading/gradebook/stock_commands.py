@@ -17,7 +17,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Bool, Float
 
 from course.base.removal import remove
-from course.grading.pipeline import assignment, outcomes, restore, submission
+from course.grading.pipeline import assignment, outcomes, restore, sanitize, submission
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import zygote
 
@@ -59,6 +59,15 @@ class ExecuteInSandbox(NbGraderPreprocessor):
             _take_over(files, _without_notebooks(folder), place)
         finally:
             remove(top)
+        return nb, resources
+
+
+class Sanitize(NbGraderPreprocessor):
+    """Take out of an executed notebook what an instructor's browser would run."""
+
+    def preprocess(self, nb: NotebookNode, resources):
+        """Clean one notebook; see `course.grading.pipeline.sanitize`."""
+        sanitize.notebook(nb)
         return nb, resources
 
 

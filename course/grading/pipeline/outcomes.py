@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,13 +107,15 @@ class Store:
         for book in outcome.notebooks:
             book.executed = ""
         if not outcome.trouble:
-            self._keep_notebooks(outcome.student, {**files, **executed})
+            self._keep_notebooks(outcome.student, {**files, **executed}, executed)
         text = json.dumps({"version": VERSION, "outcome": outcome.to_dict()}, ensure_ascii=False)
         atomic.write(self.path(outcome.student), text, durable=True)
 
-    def _keep_notebooks(self, student: str, files: dict[str, bytes]) -> None:
+    def _keep_notebooks(self, student: str, files: dict[str, bytes], executed: Collection[str]) -> None:
         place = self._autograded / student / self.lab
         with atomic.replacing_folder(place) as fresh:
             for name, data in files.items():
+                if name.lower().endswith(".ipynb") and name not in executed:
+                    continue  # as it was handed in, a notebook may hold what an instructor's browser would run
                 (fresh / name).parent.mkdir(parents=True, exist_ok=True)
                 (fresh / name).write_bytes(data)

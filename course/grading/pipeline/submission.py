@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import copy
 import errno
 import os
 import re
@@ -26,7 +27,7 @@ from nbformat import NotebookNode
 
 from course.base import timestamps
 from course.base.removal import remove
-from course.grading.pipeline import restore, settlement
+from course.grading.pipeline import restore, sanitize, settlement
 from course.grading.pipeline.assignment import Assignment, SourceNotebook
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import policy, zygote
@@ -289,9 +290,11 @@ def _grade_notebook(
         ran.append(notebook)
     done.notes += [*notes, *_stopped(notebook)]
     with clock("judge"):
-        _judge(notebook, done)
+        _judge(notebook, done, _shipped(work.files))
         _trim(notebook)
-        done.executed = nbformat.writes(notebook, version=4)
+        shown = copy.deepcopy(notebook)
+        sanitize.notebook(shown)
+        done.executed = nbformat.writes(shown, version=4)
     done.seconds = time.perf_counter() - started
     return done
 
@@ -313,8 +316,13 @@ def _stopped(notebook: NotebookNode) -> Iterator[str]:
                 yield f"{heading}: its cell ended with {name}: {said}"
 
 
-def _judge(notebook: NotebookNode, done: Notebook) -> None:
-    """Read what each cell earned, and hash what a person would judge there."""
+def _shipped(files: dict[str, bytes]) -> str:
+    """A hash of the shipped files that were handed in, which a person looks at beside an answer."""
+    return fingerprint({name: data for name, data in files.items() if name.startswith("shipped/")})
+
+
+def _judge(notebook: NotebookNode, done: Notebook, shipped: str) -> None:
+    """Read what each cell earned, and hash what a person would judge there: the answer, and all files shipped."""
     from nbgrader import utils
 
     from course.labs.judgement import judge
@@ -325,16 +333,16 @@ def _judge(notebook: NotebookNode, done: Notebook) -> None:
         marks = cell.metadata.get("nbgrader", {})
         if marks.get("solution"):
             untouched = marks.get("checksum") == utils.compute_checksum(cell)
-            above.append(AnswerCell(marks["grade_id"], untouched, _hash(cell.source)))
+            above.append(AnswerCell(marks["grade_id"], untouched, _hash(cell.source, shipped)))
             done.answers.append(above[-1])
         if not (marks.get("grade") or marks.get("task")):
             sources.append(cell.source)
             continue
         found = judge(cell)
         if marks.get("solution"):
-            seen = _hash(cell.source)
+            seen = _hash(*sources, cell.source, shipped)
         else:
-            seen = _hash(*sources, found.score, found.text)
+            seen = _hash(*sources, found.score, found.text, shipped)
         by_hand = bool(marks.get("solution") or marks.get("task") or cell.cell_type != "code")
         text = found.text[:MAX_TEXT]
         record = found.result.to_dict() if found.result is not None else None
