@@ -252,6 +252,54 @@ def test_a_submission_that_cannot_be_graded_waits_for_a_person_and_is_tried_agai
     assert content(class_root) == content(clean)
 
 
+def odd_for_bob(work):
+    """An outcome that no file can hold, as one who found a new way to send odd text would cause it."""
+    outcome = judge(work)
+    if work.student == "bob":
+        outcome.notebooks[0].executed = "half \ud800"
+    return outcome
+
+
+def unwritable_for_bob(work):
+    """An outcome that the gradebook cannot take."""
+    outcome = judge(work)
+    if work.student == "bob":
+        outcome.notebooks[0].cells[0].score = "a score"
+    return outcome
+
+
+@pytest.mark.parametrize("grade", [odd_for_bob, unwritable_for_bob])
+def test_an_outcome_that_cannot_be_kept_or_written_is_one_students_trouble(class_root, grade):
+    summary = run(class_root, grade=grade)
+    assert sorted(summary.graded) == ["ada", "bob", "cyd", "dee"]
+    assert list(summary.trouble) == ["bob"]
+    assert "a person must look" in summary.trouble["bob"]
+    assert {"ada", "cyd", "dee"} <= set(summary.scores)
+
+
+def test_what_one_student_handed_in_and_nobody_can_read_stops_nobody(class_root, monkeypatch):
+    read = outcomes.handed_in
+
+    def refuse_bob(folder):
+        if "bob" in str(folder):
+            raise RecursionError("folders too deep")
+        return read(folder)
+
+    monkeypatch.setattr(outcomes, "handed_in", refuse_bob)
+    summary = run(class_root)
+    assert sorted(summary.graded) == ["ada", "cyd", "dee"]
+    assert "RecursionError" in summary.trouble["bob"]
+
+
+def test_a_file_with_a_name_that_is_no_text_is_left_out_and_noted(class_root):
+    folder = class_root / "classroom" / "submitted" / "bob" / LAB
+    (folder / os.fsdecode(b"\xff\xfe.py")).write_text("x")
+    handed = outcomes.handed_in(folder)
+    assert [note for note in handed.notes if "is not UTF-8" in note]
+    for name in (*handed.files, *handed.notes):
+        name.encode()
+
+
 def test_an_empty_classroom_says_what_to_do_first(class_root):
     shutil.rmtree(class_root / "classroom" / "submitted")
     with pytest.raises(ClassroomError, match=r"nobody has submitted 01_tiny yet; first: course collect"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from course.checks import CheckFailed, expect, fail
+from course.checks import CheckFailed, as_dict, as_list, as_number, as_text, as_whole_number, expect, fail
 from course.checks.core.expectations import MAX_SHOWN, NotGradedHere, not_graded_here, show
 
 FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", None]}, index=["p", "q"])
@@ -176,3 +177,91 @@ def test_a_failure_can_be_said_directly():
 def test_leaving_something_to_a_person_says_why():
     with pytest.raises(NotGradedHere, match="no engine"):
         not_graded_here("no engine")
+
+
+BEYOND = 10**400
+WRAPPED = pd.Series([0.2])
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "hint"),
+    [
+        (BEYOND, "the rate is too large to be computed with", None),
+        ("0.2x", "the rate must be a number", "write the number itself"),
+        ("0.24", "the rate must be a number", "this is text"),
+        ("24 %", "the rate must be a number", "this is text"),
+        (None, "the rate must be a number", "without `return`"),
+        (True, "the rate must be a number", None),
+        (float("nan"), "the rate is nan", "missing data"),
+        (WRAPPED, "the rate must be a number", ".item()"),
+        ({"rate": 1}, "the rate must be a number", ".item()"),
+        (np.float64("inf"), "the rate is inf", "division by zero"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_no_number_fails_and_says_what_came(value, reason, hint):
+    error = failure(as_number, value, "the rate")
+    assert error.reason == reason
+    assert (error.hint or "").find(hint or "") >= 0
+    assert (error.hint is None) == (hint is None)
+
+
+@pytest.mark.parametrize("value", [3, 3.0, np.int8(3), np.float32(3)])
+def test_a_number_of_any_kind_is_a_number(value):
+    assert (as_number(value), as_whole_number(value)) == (3.0, 3)
+
+
+def test_a_broken_number_is_not_whole():
+    assert failure(as_whole_number, 2.5, "the count").actual == "2.5"
+    assert as_whole_number(10**17 + 1) == 10**17 + 1
+
+
+def test_lists_texts_and_dictionaries_are_taken_as_such():
+    assert as_list(pd.Series([1, 2])) == as_list((1, 2)) == as_list(np.array([1, 2])) == [1, 2]
+    assert as_list({"b", "a"}) == ["a", "b"]
+    assert (as_text("x"), as_dict({"a": 1})) == ("x", {"a": 1})
+    for take, value in ((as_list, "EWR"), (as_list, None), (as_text, 3), (as_dict, [1]), (as_list, np.zeros((2, 2)))):
+        assert "must be" in failure(take, value).reason
+
+
+@pytest.mark.parametrize("value", [BEYOND, "0.2x", None, {"a": 1}, [[1], [2, 3]], float("nan"), b"x", ["a", None]])
+def test_no_value_makes_an_expectation_raise_anything_but_a_failure(value):
+    for look in (
+        lambda it: it.is_close(0.2),
+        lambda it: it.is_between(0, 1),
+        lambda it: it.is_at_least(0.5),
+        lambda it: it.is_at_most(-1),
+        lambda it: it.equals(0.2),
+        lambda it: it.equals(pd.Series([1.0])),
+        lambda it: it.equals({"a": [1]}),
+        lambda it: it.contains("x"),
+        lambda it: it.has_columns(["x"]),
+        lambda it: it.is_instance(bool),
+        lambda it: it.is_true(),
+    ):
+        with contextlib.suppress(CheckFailed):
+            look(expect(value))
+
+
+def test_text_where_a_number_was_meant_looks_different():
+    error = failure(expect("2", "the count").equals, 2)
+    assert (error.expected, error.actual) == ("2", "'2'")
+    error = failure(expect("EWR ").equals, "EWR")
+    assert (error.expected, error.actual) == ("'EWR'", "'EWR '")
+    error = failure(expect("LGA").equals, "EWR")
+    assert (error.expected, error.actual) == ("EWR", "LGA")
+
+
+def test_true_is_no_number_and_three_is_a_float():
+    expect(3).is_instance(float)
+    expect(3.0).is_instance(int)
+    assert failure(expect(True).is_instance, int).actual == "True or False: True"
+    assert failure(expect(2.5).is_instance, int).actual == "a number: 2.5"
+
+
+def test_what_came_is_shown_as_python_writes_it():
+    def check():
+        fail("no", got="2")
+
+    assert failure(check).actual == "'2'"
+    assert "digits" in failure(as_number, BEYOND).actual

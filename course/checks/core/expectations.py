@@ -94,8 +94,12 @@ def show(value: Any) -> str:
     """A value as a student reads it: text as it is, everything else as Python writes it, cut to one short block."""
     if isinstance(value, str):
         text = value
-    elif isinstance(value, pd.DataFrame | pd.Series):
-        text = value.head(5).to_string(max_cols=6) if len(value) else f"an empty {type(value).__name__}"
+    elif isinstance(value, pd.DataFrame | pd.Series) and not len(value):
+        text = f"an empty {type(value).__name__}"
+    elif isinstance(value, pd.DataFrame):
+        text = value.head(5).to_string(max_cols=6)
+    elif isinstance(value, pd.Series):
+        text = value.head(5).to_string()
     elif isinstance(value, pd.Index):
         text = f"{value[:8].tolist()}" + (f" … {len(value)} in all" if len(value) > 8 else "")
     elif isinstance(value, np.generic):
