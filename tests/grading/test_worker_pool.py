@@ -10,10 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from course.grading.pipeline import assignment, submission, worker_pool
-from course.grading.pipeline.submission import SubmissionOutcome, Work
+from course.grading.pipeline.submission import Cell, Notebook, SubmissionOutcome, Work
 from course.grading.sandbox import policy, zygote
 
 KEY = assignment.Assignment("01_tiny", ())
@@ -42,7 +43,11 @@ def grade(task):
         raise policy.NoSandbox("none here")
     if kind == "slow":
         time.sleep(0.5)
-    return SubmissionOutcome(task.student, "01_tiny", submission.fingerprint(task.files), "tests")
+    outcome = SubmissionOutcome(task.student, "01_tiny", submission.fingerprint(task.files), "tests")
+    if kind == "starves" or (kind == "starves once" and tries == 1):
+        cells = [Cell("a", 10, 0.0, "no file"), Cell("b", 10, 10.0, "right"), Cell("c", 10, None, by_hand=True)]
+        outcome.notebooks = [Notebook("01_answer", cells=cells, starved="The given cell 'x' was stopped")]
+    return outcome
 
 
 @pytest.fixture
@@ -80,6 +85,33 @@ def test_a_worker_that_dies_once_costs_nobody_anything(marks):
     found = run([work("bad", "kills once"), *(work(f"s{number}", "slow") for number in range(5))])
     assert len(found) == 6
     assert not any(outcome.trouble for outcome in found.values())
+
+
+def test_where_the_machine_had_no_time_for_a_given_cell_all_is_tried_again_alone_and_then_waits(marks):
+    done = run([work("ada", "starves"), work("bob", "starves once"), work("cyd")])
+    assert sorted(marks()) == ["ada", "ada", "bob", "bob", "cyd"]
+    assert set(marks()[-2:]) == {"ada", "bob"}  # when everybody else is done
+    lost, right, by_hand = done["ada"].notebooks[0].cells
+    assert (lost.score, right.score, by_hand.score) == (None, 10.0, None)
+    assert lost.text == "The given cell 'x' was stopped. The checks said: no file"
+    assert done["bob"].notebooks == []
+
+
+@pytest.mark.parametrize(
+    ("stopped", "evalue", "blamed"),
+    [
+        ("given()", "this cell did not finish within 30 seconds and was stopped", True),
+        ("given()", "the kernel ended while this cell ran", True),
+        ("given()", "the cell printed more than 40 MB", False),
+        ("answer()", "this cell did not finish within 30 seconds and was stopped", False),
+    ],
+)
+def test_the_machine_is_blamed_for_cells_that_were_given_alone(stopped, evalue, blamed):
+    source = assignment.SourceNotebook("n", {}, (), (assignment.hash_of("given()\n"),))
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in ("answer()", "given()")])
+    cell = next(cell for cell in nb.cells if cell.source == stopped)
+    cell.outputs = [nbformat.v4.new_output("error", ename="CellNotRun", evalue=evalue, traceback=[])]
+    assert bool(submission.starved(nb, source)) == blamed
 
 
 def test_several_killers_do_not_stop_the_rest(marks):

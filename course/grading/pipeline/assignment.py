@@ -52,11 +52,12 @@ class SourceCell:
 
 @dataclass(frozen=True)
 class SourceNotebook:
-    """A source notebook: its name without suffix, its kernel, and its cells in their order."""
+    """A source notebook: name without suffix, kernel, cells in their order, and hashes of the code cells as given."""
 
     name: str
     kernelspec: dict
     cells: tuple[SourceCell, ...]
+    given: tuple[str, ...] = ()
 
     def by_name(self) -> dict[str, SourceCell]:
         """The cells by grade id."""
@@ -126,7 +127,8 @@ def load(connection: Connection, folder: Path) -> Assignment:
         rows = _cells(connection, folder.name, path.stem)
         order = [notebooks.grade_id(cell) for cell in original.cells if notebooks.grade_id(cell) in rows]
         kernelspec = dict(original.metadata.get("kernelspec", {}))
-        found.append(SourceNotebook(path.stem, kernelspec, tuple(rows[name] for name in order)))
+        as_given = tuple(hash_of(cell.source) for cell in original.cells if _is_given(cell))
+        found.append(SourceNotebook(path.stem, kernelspec, tuple(rows[name] for name in order), as_given))
     warm = tuple(description.read(folder).warm) if (folder / description.FILE).is_file() else ()
     return Assignment(folder.name, tuple(found), given(folder), questions(folder), warm, solution)
 
@@ -137,6 +139,17 @@ def _without_outputs(notebook: NotebookNode) -> bytes:
         if cell.cell_type == "code":
             cell.outputs = []
     return nbformat.writes(bare, version=4).encode()
+
+
+def hash_of(text: str) -> str:
+    """A hash of a cell's source, whatever the white space around it."""
+    return hashlib.sha256(text.strip().encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _is_given(cell: NotebookNode) -> bool:
+    """Whether a cell of code is neither an answer nor graded: students have it as it is."""
+    marked = any(notebooks.is_a(cell, role) for role in ("solution", "grade", "task"))
+    return cell.cell_type == "code" and bool(cell.source.strip()) and not marked
 
 
 def given(folder: Path) -> dict[str, bytes]:

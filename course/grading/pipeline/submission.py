@@ -27,7 +27,7 @@ from nbformat import NotebookNode
 
 from course.base import timestamps
 from course.base.removal import remove
-from course.grading.pipeline import restore, sanitize, settlement
+from course.grading.pipeline import assignment, restore, sanitize, settlement
 from course.grading.pipeline.assignment import Assignment, SourceNotebook
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import policy, zygote
@@ -35,6 +35,7 @@ from course.student import saved_notebooks
 
 MAX_TEXT = 20_000  # characters kept of what a result says
 ENDED = ("CellTimeoutError", "CellNotRun", "KeyboardInterrupt")  # errors of cells that were stopped, not of their own
+MACHINES = ("this cell did not finish", "this cell could not be stopped", "the kernel ended while")  # see the runner
 KEPT_OUTPUT = 100_000  # characters kept of one output of a student's cell
 
 
@@ -105,6 +106,7 @@ class Notebook:
         cells, answers: in the order of the notebook.
         executed: the notebook with outputs, as text; empty when there is none. It is kept in a file of its own.
         seconds: how long it ran.
+        starved: which given cell was stopped, so that the machine, and not the student, may be at fault; else empty.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Notebook:
     answers: list[AnswerCell] = field(default_factory=list)
     executed: str = ""
     seconds: float = 0.0
+    starved: str = ""
 
 
 @dataclass
@@ -138,6 +141,19 @@ class SubmissionOutcome:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def starved(self) -> bool:
+        """Whether the machine may be at fault for lost points."""
+        return any(book.starved for book in self.notebooks)
+
+    def hand_to_person(self) -> None:
+        """Have a person look at all points that were lost where the machine may be at fault."""
+        for book in self.notebooks:
+            for cell in book.cells if book.starved else ():
+                if cell.score is not None and cell.score < cell.points:
+                    cell.text = f"{book.starved}. The checks said: {cell.text}"[:MAX_TEXT]
+                    cell.score, cell.result = None, None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -289,6 +305,7 @@ def _grade_notebook(
     if ran is not None:
         ran.append(notebook)
     done.notes += [*notes, *_stopped(notebook)]
+    done.starved = starved(notebook, source)
     with clock("judge"):
         _judge(notebook, done, _shipped(work.files))
         _trim(notebook)
@@ -297,6 +314,25 @@ def _grade_notebook(
         done.executed = nbformat.writes(shown, version=4)
     done.seconds = time.perf_counter() - started
     return done
+
+
+def starved(notebook: NotebookNode, source: SourceNotebook) -> str:
+    """Why the machine may be at fault for what a notebook lost: the first cell that was stopped is one that was given.
+
+    Returns:
+        A sentence for a person; empty where nothing was stopped, or an answer was the first.
+    """
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            said = str(output.get("evalue")) if output.output_type == "error" else ""
+            if output.get("ename") == "CellTimeoutError" or said.startswith(MACHINES):
+                if assignment.hash_of(cell.source) not in source.given:
+                    return ""
+                line = cell.source.strip().partition("\n")[0][:80]
+                return (
+                    f"The given cell {line!r} was stopped ({said or 'it took too long'}), also when tried again alone"
+                )
+    return ""
 
 
 def _stopped(notebook: NotebookNode) -> Iterator[str]:

@@ -65,6 +65,7 @@ class WorkerPool:
         self._executor: Executor | None = None
         self._zygote: zygote.Zygote | None = None
         self._scratch = contextlib.ExitStack()
+        self._starved: deque[tuple[Work, str]] = deque()  # for which the machine had no time
         self._lifeline: Any = None  # workers end when it is closed
 
     def __enter__(self) -> WorkerPool:
@@ -98,6 +99,7 @@ class WorkerPool:
         source = iter(works)
         running: dict[Future, Work] = {}
         again: deque[tuple[Work, str]] = deque()
+        self._starved.clear()
         for work in source:
             running[self._submit(work)] = work
             if len(running) < self.width + 1:  # one more, so that no worker waits for the next
@@ -107,6 +109,7 @@ class WorkerPool:
         while running:
             yield from self._finished(running, again)
         yield from self._retried(again)
+        yield from self._retried(self._starved)  # now each has the machine to itself
 
     def _finished(self, running: dict[Future, Work], again: deque) -> Iterator[tuple[Work, SubmissionOutcome]]:
         """Wait for at least one; when a worker died, all that were running wait for their second try."""
@@ -126,7 +129,10 @@ class WorkerPool:
                     raise
                 again.append((work, f"{type(error).__name__}: {error}"))
             else:
-                yield work, outcome
+                if outcome.starved:
+                    self._starved.append((work, "a given cell was stopped"))
+                else:
+                    yield work, outcome
         if broken:
             for future in list(running):
                 with contextlib.suppress(Exception):
@@ -140,7 +146,10 @@ class WorkerPool:
         while again:
             work, _ = again.popleft()
             try:
-                yield work, self._submit(work).result()
+                outcome = self._submit(work).result()
+                if outcome.starved:
+                    outcome.hand_to_person()
+                yield work, outcome
             except (*FATAL, zygote.ZygoteError):  # twice: it is not the submission
                 raise
             except BrokenExecutor:
