@@ -1,4 +1,4 @@
-"""Verbs for instructors: collect, verify, grade, feedback, report, export."""
+"""Verbs for instructors: collect, roster, verify, grade, feedback, report, export."""
 
 from __future__ import annotations
 
