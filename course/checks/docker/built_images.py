@@ -110,8 +110,8 @@ class Image:
         """The size of what stays in it only because the classic builder has no mounts; see `classic_builder`."""
         size = 0
         for one in self.history if self.bound else ():
-            match = re.search(r"COPY .* in (\S+)\s*$", str(one.get("CreatedBy")))
-            if match and posixpath.normpath(match.group(1)) in self.bound:
+            step, _, place = str(one.get("CreatedBy")).strip().rpartition(" in ")
+            if "COPY " in step and posixpath.normpath(place) in self.bound:
                 size += int(one.get("Size") or 0)
         return size
 
@@ -144,7 +144,7 @@ class Image:
         for text in (settings, *(str(one.get("CreatedBy", "")) for one in self.history)):
             if kind := secret_in(text):
                 raise CheckFailed(f"the image's history holds {kind}", hint=hint)
-            for name in re.findall(r"\b([A-Za-z][\w-]*)=(?!\$)[^\s$]", text):
+            for name in re.findall(r"(?<![\w-])([A-Za-z][\w-]*)=(?!\$)[^\s$]", text):
                 if is_secret_name(name) and "/run/secrets" not in text and "PROXY" not in name.upper():
                     raise CheckFailed(f"the image's history holds a value of {name}", hint=hint)
         for path, kind in self._contents[1]:

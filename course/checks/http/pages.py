@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from course.checks.core.bounds import bounded
 from course.checks.core.expectations import fail
 
-MAX_CHARACTERS = 2**20
+MAX_CHARACTERS = 2**18
 MAX_ELEMENTS = 5000
 MAX_NAMES = 20  # in one aria-labelledby
 MAX_DEPTH = 200

@@ -6,6 +6,7 @@ The near side: it asks `artifact_reader`, one worker for each file that is opene
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import sys
 from collections.abc import Sequence
@@ -227,28 +228,15 @@ class Artifact:
         Raises:
             Unmet: card.md is missing or not text.
         """
-        sections: dict[str, list[str]] = {"": []}
-        heading = ""
-        lines = reading.text(f"{self.name}/{self._there('card.md')}").splitlines()
-        for number, line in enumerate(lines):
-            after = lines[number + 1] if number + 1 < len(lines) else ""
-            found = _heading(line)
-            if found is None and line.strip() and _is_underline(after):
-                found = line.strip(), ""
-            if found is not None:
-                heading, text = found
-                sections.setdefault(heading, []).extend([text] if text else [])
-            elif not _is_underline(line):
-                sections[heading].append(line)
-        return {name: "\n".join(text).strip() for name, text in sections.items()}
+        return sections(reading.text(f"{self.name}/{self._there('card.md')}"))
 
     def check_card(self, *, least: int = 8) -> None:
         """Fail unless the card has each of SECTIONS, under a heading of any wording, with some words below it."""
-        sections = self.card()
+        found = self.card()
         for topic, pattern in SECTIONS.items():
-            texts = [text for heading, text in sections.items() if re.search(pattern, heading.lower())]
+            texts = [text for heading, text in found.items() if re.search(pattern, heading.lower())]
             if not texts:
-                headings = ", ".join(filter(None, sections)) or "none"
+                headings = ", ".join(filter(None, found)) or "none"
                 fail(f"card.md has no section on {topic}", expected=f"## {topic.capitalize()}", actual=headings)
             if max(len(re.findall(r"\w+", text)) for text in texts) < least:
                 fail(f"the section on {topic} in card.md says hardly anything", expected=f"{least} words or more")
@@ -305,6 +293,22 @@ class Artifact:
         except CheckFailed as error:
             raise _unmet(title, error) from None
         return answer["ok"]
+
+
+def sections(card: str) -> dict[str, str]:
+    """The sections of a text in Markdown: heading → text below it, up to the next heading."""
+    found: dict[str, list[str]] = {"": []}
+    heading, lines = "", card.splitlines()
+    for line, after in itertools.pairwise([*lines, ""]):
+        begun = _heading(line)
+        if begun is None and line.strip() and _is_underline(after):
+            begun = line.strip(), ""
+        if begun is not None:
+            heading, text = begun
+            found.setdefault(heading, []).extend([text] if text else [])
+        elif not _is_underline(line):
+            found[heading].append(line)
+    return {name: "\n".join(text).strip() for name, text in found.items()}
 
 
 def _heading(line: str) -> tuple[str, str] | None:

@@ -180,7 +180,8 @@ class Project(Repository):
         elif "missing separator" in output:
             hint = "make wants a tab, not spaces, before each command of a recipe"
         elif re.search(
-            r"No module named '?pip|pip3?:? .*not found|activated virtualenv|No matching distrib|error sending request",
+            r"No module named '?pip|pip3?:? .{0,99}not found"
+            r"|activated virtualenv|No matching distrib|error sending request",
             output,
         ):
             hint = (

@@ -25,7 +25,7 @@ from course.grading.intake.platforms import CANVAS, MOODLE
 MAX_BYTES = 20 * 2**20
 VERSION = 1
 _TIMES = ("%A, %d %B %Y, %I:%M %p", "%A, %d %B %Y, %H:%M", "%d %B %Y, %I:%M %p", "%d %B %Y, %H:%M")
-_NOBODY = re.compile(r"\s*(points possible|student, test|)\s*", re.IGNORECASE)
+_NOBODY = re.compile(r"points possible|student, test|", re.IGNORECASE)
 
 
 class ListError(SubmissionError):
@@ -147,7 +147,7 @@ def _cells(row: list[str], header: list[str], *names: str) -> tuple[str, ...]:
 
 
 def _moodle_person(number: int, row: list[str], header: list[str]) -> Person | None:
-    identifier = re.search(r"(\d+)\s*$", "".join(_cells(row, header, "Identifier")))
+    identifier = re.search(r"(?<!\d)(\d+)$", "".join(_cells(row, header, "Identifier")).rstrip())
     if identifier is None:
         return None
     ids = _cells(row, header, "Username", "ID number")
@@ -169,7 +169,7 @@ def _canvas_person(number: int, row: list[str], header: list[str]) -> Person | N
         sortable = "".join(_cells(row, header, "Student"))
         if quoted := re.fullmatch(r'="(.*)"', sortable):  # Canvas quotes a name that begins like a formula
             sortable = quoted[1]
-        if _NOBODY.fullmatch(sortable):
+        if _NOBODY.fullmatch(sortable.strip()):
             return None
         last, comma, first = (part.strip() for part in sortable.partition(","))
         if not comma:
