@@ -164,9 +164,26 @@ def test_a_shell_of_ones_own_runs_here_documents(ship):
     assert files["other"].size == 4
 
 
-def test_what_only_buildkit_has_goes_to_a_person(ship):
-    with pytest.raises(NotGradedHere, match=r"line 2 uses --mount=type=secret"):
-        build(ship(f"FROM {BASE}\nRUN --mount=type=secret,id=token true\n"))
+def test_secrets_that_nobody_gives_are_empty_and_other_options_are_refused(ship):
+    build(ship(f"FROM {BASE}\nRUN --mount=type=secret,id=token test ! -e /run/secrets/token\n"), limits=SHORT)
+    failure = refused(ship(f"FROM {BASE}\nRUN --mount=type=secret,id=token,required=true true\n"))
+    assert "line 2 (RUN --mount=type=secret" in failure.reason
+    failure = refused(ship(f"FROM {BASE}\nCOPY --parents app.py /x/\n"))
+    assert "a rule of this course is that images are built without COPY --parents" in failure.reason
+
+
+def test_newer_options_and_variables_are_understood(ship):
+    dockerfile = f"""
+        FROM {BASE}
+        ARG NAME=seven
+        COPY <<EOF /made
+        $NAME ${{GONE}}.
+        EOF
+        HEALTHCHECK --interval=9s --start-interval=1s CMD ["true"]
+    """
+    image = build(ship(dockerfile), limits=SHORT)
+    assert image.files()["made"].size == len("seven .\n")
+    assert image.config["Healthcheck"] == {"Test": ["CMD", "true"], "Interval": 9 * 10**9}
 
 
 def test_a_failing_step_is_named_by_its_line_with_the_end_of_what_it_printed(ship):
@@ -179,15 +196,18 @@ def test_a_failing_step_is_named_by_its_line_with_the_end_of_what_it_printed(shi
     assert "\x1b" not in failure.actual
 
 
-def test_a_base_image_that_cannot_be_had_goes_to_a_person(ship):
-    with pytest.raises(NotGradedHere, match="strangers/tool:1 is not here"):
-        build(ship("FROM strangers/tool:1\nRUN true\n"))
+def test_only_a_base_image_that_is_allowed_and_cannot_be_had_goes_to_a_person(ship, monkeypatch):
+    failure = refused(ship("FROM strangers/tool:1\nRUN true\n"))
+    assert failure.reason.startswith("line 1 (FROM strangers/tool:1): 'strangers/tool:1' is not among the images")
+    monkeypatch.setenv("COURSE_BASE_IMAGES", "localhost:1/tool")
+    with pytest.raises(NotGradedHere, match="localhost:1/tool:1 is not here"):
+        build(ship("FROM localhost:1/tool:1\nRUN true\n"))
 
 
 def test_an_image_of_another_submission_is_no_base(ship):
     image = build(ship())
     failure = refused(ship(f"FROM {image.id.removeprefix('sha256:')[:12]}\nRUN true\n"))
-    assert "named by its repository and tag" in failure.reason
+    assert "is not among the images that this course builds from" in failure.reason
 
 
 @pytest.mark.parametrize("source", ["../..", "../../etc/passwd", "/../../etc/passwd"])

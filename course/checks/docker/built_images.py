@@ -58,6 +58,7 @@ class Image:
         id: the engine's name for it, "sha256:…".
         context: what it was built from.
         seconds: how long the build took.
+        made_lines: the lines of the Dockerfile whose steps ran; the engine took the others from an earlier build.
         output: the end of what the build printed.
     """
 
@@ -76,6 +77,7 @@ class Image:
         self.engine, self.id, self.context, self.seconds, self.output = engine, image, context, seconds, output
         self._base = base
         self.bound: tuple[str, ...] = ()
+        self.made_lines: frozenset[int] = frozenset()
         self._removals = 0
 
     @cached_property

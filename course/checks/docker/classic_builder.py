@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import NoReturn
 
-from course.checks.core.expectations import not_graded_here
+from course.checks.core.expectations import Unmet
 from course.checks.docker import dockerfiles
-from course.checks.docker.dockerfiles import Dockerfile, Instruction
+from course.checks.docker.dockerfiles import Dockerfile, Instruction, expand
 from course.checks.docker.dockerignore import matching
 
 _SHELL = ("/bin/sh", "-c")
@@ -47,15 +49,15 @@ def translate(dockerfile: Dockerfile, labels: dict[str, str], sent: Collection[s
         sent: the paths of the files in the context, which patterns and folders of COPY --chmod are compared with.
 
     Raises:
-        NotGradedHere: it needs something that only BuildKit can do.
+        Unmet: it uses an option that no translation has.
     """
     made, out = ClassicDockerfile(), []
     if "escape" in dockerfile.directives:
         out.append(f"# escape={dockerfile.directives['escape']}")
-    state = _State()
+    state, stages = _State(), iter(dockerfile.stages)
     for one in dockerfile.instructions:
         if one.name == "FROM":
-            state = _State()
+            state = _State(variables=dockerfile.variables(next(stages)))
         elif one.name == "USER":
             state.user = one.value
         elif one.name == "SHELL" and one.words:
@@ -74,6 +76,7 @@ def translate(dockerfile: Dockerfile, labels: dict[str, str], sent: Collection[s
 class _State:
     user: str = "0"
     shell: tuple[str, ...] = _SHELL
+    variables: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def _words(one: Instruction, state: _State, made: ClassicDockerfile, sent: Collection[str]) -> Iterator[str]:
@@ -83,6 +86,9 @@ def _words(one: Instruction, state: _State, made: ClassicDockerfile, sent: Colle
         yield from _run(one, state, made)
     elif one.name in ("COPY", "ADD") and (one.heredocs or set(_names(one)) - {"from", "chown"}):
         yield from _copy(one, state, made, sent)
+    elif one.name == "HEALTHCHECK" and "start-interval" in _names(one):  # newer than this builder
+        known = [flag for flag in one.flags if not flag.startswith("--start-interval")]
+        yield " ".join(["HEALTHCHECK", *known, one.rest])
     else:
         yield one.raw
 
@@ -91,8 +97,9 @@ def _names(one: Instruction) -> list[str]:
     return [flag.removeprefix("--").partition("=")[0] for flag in one.flags]
 
 
-def _only_buildkit(one: Instruction, what: str) -> None:
-    not_graded_here(f"line {one.line} uses {what}, which this engine's builder does not offer to a grader")
+def _refuse(one: Instruction, what: str, hint: str) -> NoReturn:
+    reason = f"line {one.line} ({one.shown}): a rule of this course is that images are built without {what}"
+    raise Unmet("the image is built", reason, hint=hint)
 
 
 def _run(one: Instruction, state: _State, made: ClassicDockerfile) -> Iterator[str]:
@@ -103,10 +110,12 @@ def _run(one: Instruction, state: _State, made: ClassicDockerfile) -> Iterator[s
             origin = f"--from={mount['from']} " if mount.get("from") else ""
             made.bound.append(posixpath.normpath(posixpath.join("/", target)))
             yield f"COPY {origin}{json.dumps([source, target])}"
-        elif kind not in ("cache", "tmpfs"):
-            _only_buildkit(one, f"--mount=type={kind}")
-    if set(_names(one)) - {"mount", "network"}:
-        _only_buildkit(one, one.flags[0])
+        elif kind in ("secret", "ssh") and mount.get("required", "false").lower() not in ("false", "0"):
+            _refuse(one, f"a mount of type {kind} that is required", "no secret is given while grading; leave it out")
+        elif kind not in ("cache", "tmpfs", "secret", "ssh"):  # the last two are empty, as nobody gives them
+            _refuse(one, f"--mount=type={kind}", "copy what the step needs")
+    if others := set(_names(one)) - {"mount", "network", "security"}:
+        _refuse(one, f"RUN --{sorted(others)[0]}", "leave the option out")
     if not one.heredocs:
         yield f"RUN {one.rest}"
         return
@@ -126,16 +135,15 @@ def _run(one: Instruction, state: _State, made: ClassicDockerfile) -> Iterator[s
 
 def _copy(one: Instruction, state: _State, made: ClassicDockerfile, sent: Collection[str]) -> Iterator[str]:
     if extra := set(_names(one)) - {"from", "chown", "chmod", "link"}:
-        _only_buildkit(one, f"{one.name} --{sorted(extra)[0]}")
+        _refuse(one, f"{one.name} --{sorted(extra)[0]}", "name what is to be copied, one COPY for each folder")
     named, target = one.paths
     sources = list(named)
     options = " ".join(flag for flag in one.flags if flag.split("=")[0] in ("--from", "--chown"))
     for place, document in enumerate(one.heredocs):
-        if "$" in document.body and not document.quoted:
-            _only_buildkit(one, "variables in a here-document of COPY")
+        body = document.body if document.quoted else expand_all(document.body, state.variables)
         name = posixpath.basename(document.name if target.endswith("/") or len(one.heredocs) > 1 else target)
         path = f".course-here/{one.line}-{place}/{name}"
-        made.files[path] = document.body.encode()
+        made.files[path] = body.encode()
         sources.append(path)
     yield f"{one.name} {options} {json.dumps([*sources, target])}"
     if mode := one.flag("chmod"):
@@ -146,6 +154,12 @@ def _copy(one: Instruction, state: _State, made: ClassicDockerfile, sent: Collec
         yield "USER 0"
         yield f"RUN {json.dumps(['chmod', mode, *copied] if known else ['chmod', '-R', mode, *copied])}"
         yield f"USER {state.user}"
+
+
+def expand_all(text: str, known: Mapping[str, str | None]) -> str:
+    """Text with its variables replaced; what has no value becomes nothing, as in a here-document of COPY."""
+    names = set(re.findall(r"\$\{?(\w+)", text))
+    return expand(text, {name: known.get(name) or "" for name in names}) or ""
 
 
 def _arriving(source: str, paths: Collection[str]) -> list[str]:

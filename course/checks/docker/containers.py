@@ -18,9 +18,9 @@ from typing import Any
 from docker.errors import APIError
 
 from course.checks.core import phases
-from course.checks.core.expectations import CheckFailed, Unmet, not_graded_here
+from course.checks.core.expectations import CheckFailed, NotGradedHere, Unmet, not_graded_here
 from course.checks.core.sessions import ROLE_LABEL
-from course.checks.docker import engines
+from course.checks.docker import engines, simple_commands
 from course.checks.docker.engines import EngineSession
 from course.checks.docker.images import Image
 from course.checks.http import services
@@ -105,6 +105,7 @@ class Container(Service):
         self.id: str | None = None
         self.network = ""
         self.seconds = 0.0
+        self._port_is_asked = port is not None
         self._failed_before = 0
         self._problem: Unmet | None = None
         self._close: Callable[[], Any] | None = None
@@ -119,6 +120,14 @@ class Container(Service):
         """
         self._reached()
         return self.seconds
+
+    def starts(self) -> bool:
+        """Whether it runs and answers; for checks that judge by other means where it does not."""
+        try:
+            self.start()
+        except (CheckFailed, NotGradedHere):
+            return False
+        return True
 
     def _reached(self) -> EngineSession:
         if self._problem is not None:
@@ -242,6 +251,8 @@ class Container(Service):
         others = sorted({port for _, port in ports} - {self.port})
         if others and self.port not in {port for _, port in ports}:
             hint = "EXPOSE names the port on which the service listens"
+            if self._port_is_asked:
+                hint = f"the exercise asks for port {self.port}; where is the server told its port?"
             reason = f"nothing answers on port {self.port}; it listens on {', '.join(map(str, others))}"
             return Unmet(title, reason, actual=said, hint=hint)
         reason = f"no answer on port {self.port} within {self._start_timeout:g} seconds"
@@ -405,6 +416,27 @@ class Container(Service):
             found = session.api.top(self.id, ps_args="-eo uid,pid")
         column = [title.upper() for title in found["Titles"]].index("UID")
         return {int(row[column]) for row in found["Processes"] if row[column].isdigit()}
+
+    def first_process(self) -> str:
+        """The command of its first process, which gets the signals; empty where the engine does not report it."""
+        session = self._reached()
+        with engines.not_graded_on_trouble():
+            found = session.api.top(self.id, ps_args="-eo pid,ppid,args")
+        titles = [title.upper() for title in found["Titles"]]
+        rows = [dict(zip(titles, row, strict=False)) for row in found["Processes"]]
+        own = {row.get("PID") for row in rows}
+        first = [row for row in rows if row.get("PPID") not in own]
+        return str(first[0].get("COMMAND") or first[0].get("CMD") or "") if first else ""
+
+    def expect_no_shell_first(self) -> None:
+        """Fail the check when its first process is a shell, which keeps signals from the service."""
+        command = self.first_process()
+        if simple_commands.is_shell(command.split()):
+            raise CheckFailed(
+                "in a container of the image, the first process is a shell: SIGTERM reaches it and not the service",
+                actual=f"process 1 is {command[:150]!r}",
+                hint="start the server directly; a script ends with exec and the server",
+            )
 
     @property
     def logs(self) -> str:

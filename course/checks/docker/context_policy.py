@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from course.checks.core.findings import Finding, named
-from course.checks.docker import dockerfile_policy
-from course.checks.docker.dockerfiles import DOCKERFILE, Dockerfile, Instruction, mounts
+from course.checks.docker import dockerfile_policy, simple_commands
+from course.checks.docker.dockerfiles import DOCKERFILE, Dockerfile, Instruction, expand, mounts
 from course.checks.docker.dockerignore import matching
-from course.checks.docker.shell_commands import PIP, arguments, commands
 from course.checks.files.secret_detection import secret_in
 
 if TYPE_CHECKING:
@@ -25,22 +25,44 @@ if TYPE_CHECKING:
 WHEELS = "wheels"  # a folder that the grader fills; see `wheels`
 MAX_SCANNED_BYTES = 1 << 20
 MAX_SCANNED_TOTAL = 16 << 20
+_ADDRESS = re.compile(r"(?:https?|ftp|git|ssh)://|git@")
+_SHELL_SCRIPT = re.compile(r"#!\s*\S*(?:/|\s)(?:ba|da|a|z)?sh\b")
 _SECRET_FILES = re.compile(
     r"(?:^|/)(?:\.env(?:\.(?!example$|sample$|template$|dist$)[^/]+)?|id_(?:rsa|dsa|ecdsa|ed25519)|\.netrc|\.pypirc|\.pgpass|\.git-credentials"
     r"|\.aws/credentials|\.docker/config\.json|\.kube/config|kaggle\.json|credentials\.json|secrets?\.(?:ya?ml|json|toml|env|txt))$"
 )
 
 
+def sources(context: Context) -> Iterator[tuple[Instruction, list[str]]]:
+    """Each COPY and ADD from the build context, with its sources, variables replaced.
+
+    A source whose variables only the build knows, and one that is an address, is left out.
+    """
+    for stage in context.parsed.stages:
+        known = context.parsed.variables(stage)
+        for one in stage.own:
+            if one.name not in ("COPY", "ADD") or one.flag("from") is not None:
+                continue
+            named_ones = [expand(source, known) or source for source in one.paths[0]]
+            yield one, [text for text in named_ones if "$" not in text and not _ADDRESS.match(text)]
+
+
+def copied(context: Context) -> set[str]:
+    """The files of the context that a COPY, an ADD or a mount takes."""
+    found = {path for _, names in sources(context) for name in names for path in matching(name, context.sent)}
+    for one in context.parsed.instructions:
+        for mount in mounts(one):
+            if mount["type"] == "bind" and not mount.get("from"):
+                found |= set(matching(mount.get("source", mount.get("src", ".")), context.sent))
+    return found
+
+
 def copies_something(context: Context) -> list[Finding]:
     """Every COPY and ADD finds its sources in what is sent."""
     found = []
     stages = {stage.name for stage in context.parsed.stages}
-    for one in context.parsed.instructions:
-        if one.name not in ("COPY", "ADD") or one.flag("from") is not None:
-            continue
-        for source in one.paths[0]:
-            if "$" in source or re.match(r"(?:https?|ftp|git)://|git@", source):
-                continue
+    for one, names in sources(context):
+        for source in names:
             clean = posixpath.normpath(source.lstrip("/") or ".")
             if clean == ".." or clean.startswith("../"):
                 hint = "an image is made of its build context alone; copy the file into that folder before"
@@ -53,13 +75,8 @@ def copies_something(context: Context) -> list[Finding]:
                     hint = "files of another stage come with COPY --from=name"
                 elif kept_out:
                     hint = "the last line of .dockerignore that fits decides; !name lets in again"
-                if not _is_wheels(clean):
-                    found.append(one.finding(f"the context has no {source}{kept_out}", hint))
+                found.append(one.finding(f"the context has no {source}{kept_out}", hint))
     return named("copies", found)
-
-
-def _is_wheels(path: str) -> bool:
-    return path.split("/")[0] == WHEELS  # the grader fills it; see `wheels`
 
 
 def no_secret_files(context: Context) -> list[Finding]:
@@ -99,20 +116,21 @@ def no_secret_files(context: Context) -> list[Finding]:
 def caches_dependencies(context: Context) -> list[Finding]:
     """Dependencies are installed before the code is copied, so that a change of code installs nothing again."""
     code = {path: entry for path, entry in context.sent.items() if path.endswith(".py") and path != "setup.py"}
+    takes = {one.line: any(matching(name, code) for name in names) for one, names in sources(context)}
     found, steps = [], 0
     seen: set[int] = set()
     for stage in context.parsed.stages:
-        copied: Instruction | None = None
+        taken: Instruction | None = None
         for one in stage.instructions:
-            if one.name in ("COPY", "ADD") and one.flag("from") is None and copied is None:
-                copied = one if any(matching(source, code) for source in one.paths[0]) else None
-            elif dockerfile_policy.installs(one) and not dockerfile_policy.installs_itself(one):
+            if takes.get(one.line) and taken is None:
+                taken = one
+            elif any(not install.is_local for install in simple_commands.installs(one)):
                 steps += 1
                 bound = [m for m in mounts(one) if m["type"] == "bind" and not m.get("from")]
                 whole = any(matching(mount.get("source", mount.get("src", ".")), code) for mount in bound)
-                if (copied is not None or whole) and one.line not in seen:
+                if (taken is not None or whole) and one.line not in seen:
                     seen.add(one.line)
-                    above = f"line {copied.line} copied the code before" if copied else "all of the code is mounted"
+                    above = f"line {taken.line} copied the code before" if taken else "all of the code is mounted"
                     reason = f"{above}, so each change of the code installs everything again"
                     found.append(one.finding(reason, "copy requirements.txt alone, install, then copy the code"))
     if not steps:
@@ -122,42 +140,65 @@ def caches_dependencies(context: Context) -> list[Finding]:
 
 
 def pinned_installs(context: Context) -> list[Finding]:
-    """What a RUN installs by name with pip has a version."""
+    """What a RUN installs by name with pip has a version, in the command or in a file that the command names."""
     found = []
     for one in context.parsed.instructions:
-        if one.name != "RUN":
-            continue
-        for words in commands(one.script):
-            open_ones = _open_names(arguments(words, PIP, ("install",)) or ())
+        for install in simple_commands.installs(one):
+            open_ones = [need.name for need in install.names if _is_open(need)]
+            if open_ones and (install.files or install.constraints):
+                known = _pinned_in(context, [*install.files, *install.constraints])
+                open_ones = [name for name in open_ones if canonicalize_name(name) not in known]
             if open_ones:
                 hint = "name the version, or put it into requirements.txt"
                 found.append(one.finding(f"the version of {', '.join(open_ones)} is left open", hint))
     return named("pinned installs", found)
 
 
-# options of pip that take the next word
-_WITH_VALUE = re.compile(
-    r"-[rcfiteC]|--(?:requirement|constraint|find-links|(?:extra-)?index-url|target|prefix|root|src|python|editable"
-    r"|cache-dir|timeout|(?:client-)?cert|(?:resume-)?retries|proxy|trusted-host|log|only-binary|no-binary|platform|abi"
-    r"|python-version|implementation|progress-bar|root-user-action|upgrade-strategy|config-settings?|global-option"
-    r"|report|exists-action|use-feature|use-deprecated|keyring-provider)"
-)
+def _is_open(need: Requirement) -> bool:
+    if need.url or need.name.lower() in ("pip", "setuptools", "wheel", "uv"):
+        return False
+    return not any(spec.operator in ("==", "===") for spec in need.specifier)
 
 
-def _open_names(words: Sequence[str]) -> list[str]:
-    names, skip = [], False
-    for word in (one.strip("\"'") for one in words):
-        if skip or word.startswith("-"):
-            skip = not skip and _WITH_VALUE.fullmatch(word) is not None
+def _pinned_in(context: Context, names: Sequence[str]) -> set[str]:
+    """The packages that files of the context pin; a file is found by its last part, wherever it was copied."""
+    found: set[str] = set()
+    for name in names:
+        last = posixpath.basename(name)
+        for path in [path for path in context.sent if posixpath.basename(path) == last][:3]:
+            text = context.read(path, most=MAX_SCANNED_BYTES).decode("utf-8", "replace")
+            found |= {canonicalize_name(one) for one in re.findall(r"(?m)^\s*([A-Za-z0-9][\w.-]*)\s*===?", text)}
+    return found
+
+
+def scripts_step_aside(context: Context) -> list[Finding]:
+    """A script of the context that starts the service ends with exec, so that the service takes its place."""
+    stage, found = context.parsed.final, []
+    for one in (stage.last("ENTRYPOINT"), stage.last("CMD")):
+        words = list(one.words or ()) if one is not None else []
+        if one is None or not words:
             continue
-        try:
-            need = Requirement(word[:200])
-        except (InvalidRequirement, RecursionError):
+        if simple_commands.is_shell(words) and simple_commands.shell_script(words) is None:
+            words = [word for word in words[1:] if not word.startswith("-")]
+        name = posixpath.basename(words[0]) if words else ""
+        text = _script(context, name) if name else None
+        if text is None or not (name.endswith(".sh") or _SHELL_SCRIPT.match(text)):
             continue
-        is_open = not need.url and not any(spec.operator in ("==", "===") for spec in need.specifier)
-        if is_open and need.name.lower() not in ("pip", "setuptools", "wheel", "uv"):
-            names.append(need.name)
-    return names
+        if not simple_commands.steps_aside(text):
+            reason = f"the script {name} starts the service as a child: SIGTERM reaches the script and not the service"
+            found.append(one.finding(reason, "begin the last command of the script with exec"))
+        break
+    return named("exec form", found)
+
+
+def _script(context: Context, name: str) -> str | None:
+    """The text of a file of that name in the context, or in a here-document of a COPY."""
+    for one in context.parsed.instructions:
+        for document in one.heredocs if one.name in ("COPY", "ADD") else ():
+            if name in (posixpath.basename(one.paths[1]), document.name):
+                return document.body
+    found = [path for path in context.sent if posixpath.basename(path) == name]
+    return context.read(found[0], most=MAX_SCANNED_BYTES).decode("utf-8", "replace") if found else None
 
 
 def _about(rule: Callable[[Dockerfile], list[Finding]]) -> Callable[[Context], list[Finding]]:
@@ -171,7 +212,8 @@ def _about(rule: Callable[[Dockerfile], list[Finding]]) -> Callable[[Context], l
 RULES: Mapping[str, Callable[[Context], list[Finding]]] = {
     "pinned base": _about(dockerfile_policy.pinned_bases),
     "non-root": _about(dockerfile_policy.non_root),
-    "exec form": _about(dockerfile_policy.exec_form),
+    "numeric user": _about(dockerfile_policy.numeric_user),
+    "exec form": lambda one: dockerfile_policy.exec_form(one.parsed) or scripts_step_aside(one),
     "health check": _about(dockerfile_policy.health_check),
     "no secrets": lambda one: dockerfile_policy.no_secrets(one.parsed) + no_secret_files(one),
     "cached dependencies": caches_dependencies,

@@ -9,7 +9,8 @@ import re
 
 from course.checks.core.findings import Finding, named
 from course.checks.docker.dockerfiles import Dockerfile, Instruction, expand, foreign_images, mounts
-from course.checks.docker.shell_commands import PIP, SHELLS, Words, arguments, commands, pipelines, program
+from course.checks.docker.shell_commands import SHELLS, Words, commands, pipelines, program
+from course.checks.docker.simple_commands import shell_script, steps_aside
 from course.checks.files.secret_detection import is_secret_name, secret_in
 
 _SUBSTITUTED = re.compile(r"\b(?:ba|da|z)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b")
@@ -26,16 +27,6 @@ _APT_COMMANDS = (
     "autoremove",
     "clean",
 )
-# programs that install packages of Python, besides pip: the words that follow them
-_INSTALLERS = {
-    "uv": ("sync",),
-    "poetry": ("install",),
-    "pipenv": ("install", "sync"),
-    "pdm": ("install", "sync"),
-    "conda": ("install", "env create", "env update"),
-    "mamba": ("install", "create"),
-    "micromamba": ("install", "create"),
-}
 _HARMLESS = frozenset(("", "true", "false", "0", "1", "none", "null", "changeme-at-runtime"))
 
 
@@ -80,6 +71,21 @@ def non_root(dockerfile: Dockerfile) -> list[Finding]:
     return []
 
 
+def numeric_user(dockerfile: Dockerfile) -> list[Finding]:
+    """The user of the final stage is a number, as Kubernetes needs it to see that it is not root."""
+    stage = dockerfile.final
+    one = stage.last("USER")
+    if one is None:
+        hint = "end the last stage with a number, such as USER 10001"
+        return named("numeric user", [Finding(None, "there is no USER in the final stage", hint)])
+    user = expand(one.value, dockerfile.variables(stage)) or ""
+    name = user.partition(":")[0].strip("\"'")
+    if not re.fullmatch(r"[0-9]+", name):
+        hint = "a rule of this course: Kubernetes refuses a name where it must see that a container is not root"
+        return named("numeric user", [one.finding(f"the user is {name!r}, and must be a number such as 10001", hint)])
+    return []
+
+
 def exec_form(dockerfile: Dockerfile) -> list[Finding]:
     """The program is started directly, not by a shell that keeps signals from it."""
     stage, found = dockerfile.final, []
@@ -89,26 +95,28 @@ def exec_form(dockerfile: Dockerfile) -> list[Finding]:
         found.append(Finding(None, "there is no CMD and no ENTRYPOINT in the final stage: what should run?", hint))
     for one in started:
         if one.words is None:
-            quotes = (
-                "single quotes make it text for a shell, not a list"
-                if one.rest.startswith("[")
-                else "a shell starts it"
-            )
-            found.append(one.finding(f"{quotes}; SIGTERM reaches the shell and not the service", hint))
-        elif (
-            _is_shell(one.words)
-            and not one.words[-1].lstrip().startswith("exec ")
-            and not _one_command_exec(one.words[-1])
-        ):
-            found.append(
-                one.finding(
-                    "a shell starts it; SIGTERM reaches the shell and not the service",
-                    "leave the shell out, or begin its last command with exec",
-                )
-            )
+            found.append(one.finding(*_shell_form(one, started[0], hint)))
+        elif (script := shell_script(one.words)) is not None and not steps_aside(script):
+            reason = "a shell starts it; SIGTERM reaches the shell and not the service"
+            found.append(one.finding(reason, "leave the shell out, or begin its last command with exec"))
     if started and started[0].name == "ENTRYPOINT" and started[0].words == () and len(started) == 1:
         found.append(started[0].finding("the list is empty", hint))
     return named("exec form", found)
+
+
+def _shell_form(one: Instruction, first: Instruction, hint: str) -> tuple[str, str]:
+    """Why the shell form of an instruction is refused, and a hint."""
+    if one.rest.startswith("["):
+        reason = "it is no list in JSON, so a shell gets it as text"
+        if "'" in one.rest and '"' not in one.rest:
+            reason = "single quotes make it text for a shell, not a list"
+        return reason, hint
+    if one is not first and first.words:
+        return "ENTRYPOINT is a list and CMD is text, so ENTRYPOINT gets /bin/sh -c as its first arguments", hint
+    if steps_aside(one.rest):
+        reason = "exec lets signals through, but the image then needs a shell, which also reads each $ and quote anew"
+        return f"{reason}: a rule of this course asks for a list", hint
+    return "a shell starts it; SIGTERM reaches the shell and not the service", hint
 
 
 def health_check(dockerfile: Dockerfile) -> list[Finding]:
@@ -188,30 +196,6 @@ def tidy_layers(dockerfile: Dockerfile) -> list[Finding]:
     return named("tidy layers", found)
 
 
-def installs(one: Instruction) -> bool:
-    """Whether a RUN installs Python packages from elsewhere (not only the project itself)."""
-    return one.name == "RUN" and any(_installs(words) for words in commands(one.script))
-
-
-def _installs(words: Words) -> bool:
-    if arguments(words, PIP, ("install", "wheel", "download", "sync")) is not None:
-        return True
-    for place, word in enumerate(words):
-        following = words[place + 1 : place + 3]
-        if any(following[: len(wanted.split())] == wanted.split() for wanted in _INSTALLERS.get(program(word), ())):
-            return True
-    return False
-
-
-def installs_itself(one: Instruction) -> bool:
-    """Whether a RUN installs only the project that lies in the image."""
-    calls = [arguments(words, PIP, ("install",)) for words in commands(one.script)]
-    if any(word.startswith(("-r", "--requirement")) for words in calls for word in words or ()):
-        return False
-    named = ([word.strip("\"'") for word in words if not word.startswith("-")] for words in calls if words is not None)
-    return any(len(names) == 1 and re.match(r"\.{1,2}(?:$|[/\[])", names[0]) for names in named)
-
-
 def _apt_command(words: Words) -> str | None:
     """What a command asks of apt, such as "install"; None when it does not call apt."""
     place = next((number for number, word in enumerate(words) if _APT.fullmatch(program(word))), len(words))
@@ -228,15 +212,3 @@ def _is_piped_to_a_shell(script: str) -> bool:
                 return True
             fetched = fetched or any(_FETCHES.search(word) for word in words)
     return False
-
-
-def _is_shell(words: tuple[str, ...]) -> bool:
-    return (
-        len(words) >= 3
-        and words[0].rpartition("/")[2] in ("sh", "bash", "dash", "ash", "zsh")
-        and any(word.startswith("-") and word.endswith("c") for word in words[1:-1])
-    )
-
-
-def _one_command_exec(script: str) -> bool:
-    return any(words[0] == "exec" and len(words) > 1 for words in commands(script))

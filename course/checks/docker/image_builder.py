@@ -20,10 +20,15 @@ from course.checks.core.sessions import ROLE_LABEL
 from course.checks.docker import classic_builder, engines
 from course.checks.docker.built_images import Image
 from course.checks.docker.contexts import Context
+from course.checks.docker.dockerfiles import Instruction
 from course.checks.docker.engines import EngineSession
 
 TITLE = "the image is built"
 _LOOK_S = 0.4
+_REACHED = (
+    "a rule of this course: a build reaches Python's package indexes and nothing else, so no apt-get, curl or git; put "
+    "everything else into the context"
+)
 # "Step 3/5 : RUN …"; with Podman "[2/2] STEP 3/5: RUN …", where each stage is counted anew
 _STEP = re.compile(r"^(?:\[\d+/\d+\] )?(?:Step \d+/\d+ :|STEP \d+/\d+:) ")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -79,6 +84,7 @@ class ImageBuild:
         self.error = ""
         self.image: str | None = None
         self.held: set[str] = set()
+        self.cached: set[int] = set()  # the steps that the engine took from an earlier build
 
     def build(self, archive: Any, arguments: dict[str, str], *, network: bool, fresh: bool) -> Image:
         """Build, and return the image; see :func:`build`."""
@@ -101,6 +107,8 @@ class ImageBuild:
             not_graded_here("the container engine broke off the build and gave no reason")
         image = Image(self.engine, self.image, self.context, self.base, seconds, "".join(self.output))
         image.bound = tuple(self.translated.bound)
+        made = (self._instruction(step) for step in range(1, self.step + 1) if step not in self.cached)
+        image.made_lines = frozenset(one.line for one in made if one is not None)
         if image.added > self.limits.image_mb * 10**6:
             raise self._unmet(
                 f"it is larger than {self.limits.image_mb} MB above its base", f"{image.added / 1e6:.0f} MB"
@@ -189,6 +197,8 @@ class ImageBuild:
             del self.output[:1000]
         if _STEP.match(text):
             self.step += 1
+        elif "---> Using cache" in text:
+            self.cached.add(self.step)
         elif match := _MADE.match(text):
             self._check_size(match.group(1))
         if "error" in said:
@@ -250,19 +260,21 @@ class ImageBuild:
 
     def _where(self) -> str:
         """The line of the Dockerfile that was being built."""
-        if not self.step:
-            return ""
+        one = self._instruction(self.step)
+        return f"line {one.line} ({one.shown}): " if one else ""
+
+    def _instruction(self, step: int) -> Instruction | None:
+        """The instruction of the Dockerfile to which a step of the build belongs."""
         steps = [
             number for number, text in enumerate(self.translated.text.splitlines(), 1) if self._begins(number, text)
         ]
-        if self.step > len(steps):
-            return ""
-        place = steps[self.step - 1]
+        if not 0 < step <= len(steps):
+            return None
+        place = steps[step - 1]
         while place and place not in self.translated.lines:
             place -= 1
         line = self.translated.lines.get(place, 0)
-        one = next((one for one in self.context.parsed.instructions if one.line == line), None)
-        return f"line {one.line} ({one.shown}): " if one else ""
+        return next((one for one in self.context.parsed.instructions if one.line == line), None)
 
     def _begins(self, number: int, text: str) -> bool:
         """Whether a line of the translation begins an instruction: those of one origin but the first may go on."""
@@ -298,9 +310,9 @@ class ImageBuild:
         refused = self.engine.last_refused()
         if refused and re.search(r"403|Tunnel connection failed|ProxyError", said):
             reason += f" ({refused} may not be reached while grading)"
-            hint = "a build reaches package indexes and nothing else; put everything else into the context"
+            hint = _REACHED
         elif re.search(r"resolve|NewConnectionError|Network is unreachable|Temporary failure", said) and hint is None:
-            hint = "a build reaches package indexes and nothing else; put everything else into the context"
+            hint = _REACHED
         return Unmet(TITLE, f"{self._where()}{reason or 'it could not be built'}", actual=shown, hint=hint)
 
 
