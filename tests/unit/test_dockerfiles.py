@@ -192,7 +192,7 @@ RIGHT = {
 def test_right_ones_written_differently_pass(ship, name):
     files = {"wheels/flask-3.1.2-py3-none-any.whl": b"x"} if name == "wheels" else {}
     found = ship(RIGHT[name], files).findings()
-    assert [str(one) for one in found if one.rule != "numeric user"] == []
+    assert [str(one) for one in found if one.rule not in ("numeric user", "reachable")] == []
 
 
 WRONG = [
@@ -266,6 +266,7 @@ WRONG = [
         "the lists of packages stay",
     ),
     ("copies", changed("COPY *.py", "COPY ../../app.py"), "../../app.py lies outside the build context"),
+    ("copies", changed("COPY *.py", "COPY wheels/ /w/\n    COPY *.py"), "the context has no wheels/"),
     ("copies", changed("COPY *.py", "COPY api.py"), "line 5 (COPY api.py ./): the context has no api.py"),
 ]
 
@@ -283,6 +284,105 @@ def test_wrong_ones_hear_the_line_the_reason_and_a_hint(ship, rule, dockerfile, 
 )
 def test_what_an_option_of_pip_takes_is_no_package(ship, words):
     assert said(ship(changed("--no-cache-dir -r", f"--no-cache-dir {words}")), "pinned installs") == ""
+
+
+PIP = [
+    "pip3.11 install -r requirements.txt",
+    "/usr/local/bin/pip3 install --target=/packages -r requirements.txt",
+    "python -m pip --python /opt/venv install --prefix /install -rrequirements.txt",
+    "python3.11 -I -m pip install --user -i https://pypi.org/simple --requirement=requirements.txt",
+    "set -eux; PIP_NO_CACHE_DIR=1 pip install flask==3.1.2 && rm -rf /tmp/x",
+    "uv pip install --system --requirements requirements.txt",
+    "pip install flask -c requirements.txt",
+    "uv sync --frozen",
+    "bash -ec 'pip install flask==3.1.2'",
+]
+
+
+@pytest.mark.parametrize("command", PIP)
+def test_pip_is_known_by_every_name(ship, command):
+    one = ship(changed("pip install --no-cache-dir -r requirements.txt", command))
+    assert said(one, "cached dependencies") == said(one, "pinned installs") == ""
+    late = GOOD.replace("COPY requirements.txt .", "COPY . .")
+    late = ship(late.replace("pip install --no-cache-dir -r requirements.txt", command))
+    assert "copied the code before" in said(late, "cached dependencies")
+
+
+@pytest.mark.parametrize("command", ["pip3.11 install flask", "python -m pip install --target /x flask gunicorn==1"])
+def test_a_name_without_a_version_is_found_however_pip_is_called(ship, command):
+    message = said(ship(changed("pip install --no-cache-dir -r requirements.txt", command)), "pinned installs")
+    assert "the version of flask is left open" in message
+
+
+def test_requirements_may_hold_options_of_pip(ship):
+    files = {
+        "requirements.txt": "-i https://pypi.org/simple\n--extra-index-url=https://a.example\n-c limits.txt\n-r more.txt\nflask\n",
+        "limits.txt": "flask==3.1.2\nunused==1\n",
+        "more.txt": "gunicorn==23.0.0\n-r requirements.txt\n",
+    }
+    assert ship(files=files).expect_pinned_requirements() == {"flask": "3.1.2", "gunicorn": "23.0.0"}
+    with pytest.raises(CheckFailed, match="leaves the version of flask open"):
+        ship(files={"requirements.txt": "-r gone.txt\nflask\n"}).expect_pinned_requirements()
+
+
+def test_sources_of_a_copy_may_be_variables(ship):
+    one = ship(changed("COPY requirements.txt .", "ARG NEEDS=requirements.txt\n    COPY ${NEEDS} ."))
+    assert one.findings() == []
+    late = ship(changed("COPY requirements.txt .", "ARG ALL=.\n    COPY $ALL ."))
+    assert "copied the code before" in said(late, "cached dependencies")
+    gone = ship(changed("COPY requirements.txt .", "ARG NEEDS=needs.txt\n    COPY $NEEDS ."))
+    assert "the context has no needs.txt" in said(gone, "copies")
+
+
+@pytest.mark.parametrize(
+    ("script", "rule"),
+    [
+        ("#!/bin/sh\nset -e\nexec gunicorn wsgi:app\n", ""),
+        ('#!/bin/bash\nexec "$@"\n', ""),
+        ("#!/usr/bin/env python3\nimport os\n", ""),
+        ("#!/bin/sh\ngunicorn wsgi:app\n", "the script start.sh starts the service as a child"),
+        ("#!/bin/sh\nexec 2>&1\ngunicorn wsgi:app\n", "the script start.sh starts the service as a child"),
+    ],
+)
+@pytest.mark.parametrize("start", ['["./start.sh"]', '["sh", "start.sh"]', '["/bin/bash", "-e", "/srv/app/start.sh"]'])
+def test_a_script_that_starts_the_service_ends_with_exec(ship, script, rule, start):
+    dockerfile = changed('["gunicorn", "--bind", "0.0.0.0:8000", "wsgi:app"]', start).replace("*.py", "*.py start.sh")
+    message = said(ship(dockerfile, {"start.sh": script}), "exec form")
+    assert rule in message if rule else message == ""
+
+
+def test_exec_in_the_shell_form_is_refused_as_a_rule_of_the_course(ship):
+    shell = changed('CMD ["gunicorn", "--bind", "0.0.0.0:8000", "wsgi:app"]', "CMD exec gunicorn wsgi:app")
+    message = said(ship(shell), "exec form")
+    assert "exec lets signals through" in message
+    assert "a rule of this course asks for a list" in message
+    mixed = changed('CMD ["gunicorn",', 'ENTRYPOINT ["gunicorn"]\n    CMD wsgi:app #')
+    assert "gets /bin/sh -c as its first arguments" in said(ship(mixed), "exec form")
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [("10001", ""), ("1000:1000", ""), ("${ID}", ""), ("nobody", "the user is 'nobody'"), ("app:10001", "'app'")],
+)
+def test_a_user_is_a_number_where_that_is_asked(ship, user, words):
+    message = said(ship(changed("USER 10001", f"ARG ID=7\n    USER {user}")), "numeric user")
+    assert words in message if words else message == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("apt-get update && apt-get install -y git", "apt-get update asks a server"),
+        ("git clone https://a.example/b", "git clone asks a server"),
+        ("set -e; if true; then curl -sSf https://a.example; fi", "curl https://a.example asks"),
+        ("apt-get clean && git --version", ""),
+        ("echo 'curl is not here'", ""),
+    ],
+)
+def test_what_a_build_cannot_reach_is_a_rule_of_the_course(ship, command, words):
+    message = said(ship(changed("USER 10001", f"RUN {command}\n    USER 10001")), "reachable")
+    assert words in message if words else message == ""
+    assert "a rule of this course" in message if words else True
 
 
 def test_what_dockerignore_keeps_out_can_be_let_in_again(ship):

@@ -88,6 +88,11 @@ class Image:
             return details
 
     @property
+    def base_details(self) -> dict[str, Any] | None:
+        """What `docker inspect` reports of its base; None for scratch."""
+        return self._base
+
+    @property
     def config(self) -> dict[str, Any]:
         """The image's settings: Cmd, Entrypoint, Env, User, Labels, Healthcheck, ExposedPorts, …"""
         return self.details.get("Config") or {}

@@ -182,7 +182,7 @@ def scripts_step_aside(context: Context) -> list[Finding]:
             words = [word for word in words[1:] if not word.startswith("-")]
         name = posixpath.basename(words[0]) if words else ""
         text = _script(context, name) if name else None
-        if text is None or not (name.endswith(".sh") or _SHELL_SCRIPT.match(text)):
+        if text is None or not (_SHELL_SCRIPT.match(text) or (name.endswith(".sh") and not text.startswith("#!"))):
             continue
         if not simple_commands.steps_aside(text):
             reason = f"the script {name} starts the service as a child: SIGTERM reaches the script and not the service"
@@ -219,6 +219,7 @@ RULES: Mapping[str, Callable[[Context], list[Finding]]] = {
     "cached dependencies": caches_dependencies,
     "pinned installs": pinned_installs,
     "safe downloads": _about(dockerfile_policy.safe_downloads),
+    "reachable": _about(dockerfile_policy.reachable),
     "tidy layers": _about(dockerfile_policy.tidy_layers),
     "copies": copies_something,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import posixpath
 import stat
 import sys
 import tarfile
@@ -224,7 +225,17 @@ class Context:
             raise CheckFailed(
                 f"the engine is sent no {name}", hint="it lists what the service needs, each with its version"
             )
-        return pins.pins(reading.text(f"{self.name}/{name}"), name)
+
+        taken = {name}  # a file that names itself, or many times another one, is read once
+
+        def other(path: str) -> str | None:
+            there = posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+            if there in taken or there not in self.sent:
+                return None
+            taken.add(there)
+            return reading.text(f"{self.name}/{there}")
+
+        return pins.pins(reading.text(f"{self.name}/{name}"), name, others=other)
 
 
 def _nothing(_: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from course.checks.core.findings import Finding, named
+from course.checks.docker import simple_commands
 from course.checks.docker.dockerfiles import Dockerfile, Instruction, expand, foreign_images, mounts
 from course.checks.docker.shell_commands import SHELLS, Words, commands, pipelines, program
 from course.checks.docker.simple_commands import shell_script, steps_aside
@@ -27,6 +28,14 @@ _APT_COMMANDS = (
     "autoremove",
     "clean",
 )
+# programs that ask servers → with which first words; none means with all
+_NETWORK: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("apt-get", "apt", "aptitude"), frozenset(("update", "install", "upgrade", "dist-upgrade"))),
+    "apk": frozenset(("add", "update", "upgrade")),
+    "git": frozenset(("clone", "fetch", "pull")),
+    "curl": frozenset(),
+    "wget": frozenset(),
+}
 _HARMLESS = frozenset(("", "true", "false", "0", "1", "none", "null", "changeme-at-runtime"))
 
 
@@ -165,6 +174,20 @@ def safe_downloads(dockerfile: Dockerfile) -> list[Finding]:
             hint = "fetch a fixed version, compare its checksum, then run it"
             found.append(one.finding("a program from the network is run unseen", hint))
     return named("safe downloads", found)
+
+
+def reachable(dockerfile: Dockerfile) -> list[Finding]:
+    """No RUN needs more of the network than Python's package indexes, which is all that a build here reaches."""
+    hint = "a rule of this course: a build reaches Python's package indexes and nothing else; wheels need no compiler"
+    found = []
+    for one in dockerfile.instructions:
+        for words in simple_commands.programs(one):
+            name, plain = simple_commands.base_name(words[0]), [word for word in words[1:] if not word.startswith("-")]
+            verbs = _NETWORK.get(name)
+            if verbs is not None and (not verbs or set(plain[:1]) & verbs):
+                found.append(one.finding(f"{' '.join([name, *plain[:1]])} asks a server that no build may reach", hint))
+                break
+    return named("reachable", found)
 
 
 def tidy_layers(dockerfile: Dockerfile) -> list[Finding]:

@@ -135,18 +135,21 @@ def steps_aside(script: str) -> bool:
 
 def installs(one: Instruction) -> list[Install]:
     """What a RUN installs with pip, uv, poetry and their like."""
+    return [found for words in programs(one) for found in _installs(words)]
+
+
+def programs(one: Instruction) -> list[list[str]]:
+    """The commands of a RUN, each from its program on; nothing of another instruction."""
     if one.name != "RUN":
         return []
     head = [list(one.words)] if one.words else commands(one.rest)
     if one.words and (inner := shell_script(one.words)) is not None:
         head += commands(inner)
     words = [*head, *(made for document in one.heredocs for made in commands(document.body))]
-    return [found for made in words for found in _installs(program(made))]
+    return [rest for made in words if (rest := program(made))]
 
 
 def _installs(words: list[str]) -> Iterator[Install]:
-    if not words:
-        return
     name, rest = base_name(words[0]), words[1:]
     if _PYTHON.fullmatch(name) and "-m" in rest:
         place = rest.index("-m")
@@ -180,7 +183,7 @@ def _pip(tool: str, words: Sequence[str]) -> Iterator[Install]:
         return
     files, constraints = _values(words, "r", "requirement"), _values(words, "c", "constraint")
     if plain[0] == "sync":
-        yield Install(tool, files=tuple([*files, *plain[1:]]), constraints=tuple(constraints))
+        yield Install(tool, files=(*files, *plain[1:]), constraints=tuple(constraints))
         return
     names, local, others = [], 0, 0
     for word in [*plain[1:], *_values(words, "e", "editable")]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -31,23 +31,38 @@ def _read(line: Any) -> Requirement:
         raise InvalidRequirement("its marker is nested too deeply") from None
 
 
-def pins(text: str, name: str = "the lock") -> dict[str, str]:
+_OPTION = re.compile(r"(-[rc]|--(?:requirement|constraint))(?:\s*=\s*|\s*)(\S+)")
+_MAX_DEPTH = 5  # of files that name files
+
+
+def pins(
+    text: str, name: str = "the lock", *, others: Callable[[str], str | None] = lambda _: None, depth: int = 0
+) -> dict[str, str]:
     """What a requirements file pins: canonical name → version.
 
     Args:
-        text: its lines; comments, hashes, markers and blank lines may be among them.
+        text: its lines; comments, hashes, markers, options of pip and blank lines may be among them.
         name: what to call it in messages.
+        others: the text of another file that a line names with -r or -c, or None where there is no such file.
+        depth: how many files led to this one.
 
     Raises:
         CheckFailed: a line is no requirement, or does not pin one version.
     """
     found: dict[str, str] = {}
+    limits: dict[str, str] = {}  # what files of constraints pin
+    left_open: dict[str, CheckFailed] = {}
     lines = re.sub(r"\\\r?\n", " ", text).splitlines()
     if len(lines) > MAX_LINES:
         raise CheckFailed(f"{name} has more than {MAX_LINES} lines")
     for line in lines:
         line = re.sub(r"(^|\s)#.*", "", line).partition(" --hash")[0].strip()
-        if not line or line.startswith("--"):
+        if line.startswith("-") and not line.startswith(("-e", "--editable")):
+            if (option := _OPTION.match(line)) and depth < _MAX_DEPTH and (more := others(option[2])) is not None:
+                there = pins(more, option[2], others=others, depth=depth + 1)
+                (found if option[1] in ("-r", "--requirement") else limits).update(there)
+            continue
+        if not line:
             continue
         hint = "one package a line, such as tzdata==2025.2; what is no package goes behind a #"
         try:
@@ -57,9 +72,15 @@ def pins(text: str, name: str = "the lock") -> dict[str, str]:
                 f"{name} has a line that names no package and version", actual=line[:200], hint=hint
             ) from None
         exact = [spec for spec in need.specifier if spec.operator in ("==", "===") and not spec.version.endswith(".*")]
-        if not exact:
-            raise CheckFailed(f"{name} leaves the version of {need.name} open", actual=line[:200], hint=hint)
-        found[canonicalize_name(need.name)] = exact[0].version
+        if exact:
+            found[canonicalize_name(need.name)] = exact[0].version
+        else:
+            reason = f"{name} leaves the version of {need.name} open"
+            left_open[canonicalize_name(need.name)] = CheckFailed(reason, actual=line[:200], hint=hint)
+    for key, problem in left_open.items():
+        if key not in limits and key not in found:
+            raise problem
+        found.setdefault(key, limits.get(key, ""))
     return found
 
 

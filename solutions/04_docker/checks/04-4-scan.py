@@ -5,6 +5,8 @@ from typing import Any
 from course.checks import Module, Question, expect, fail, fixture, module
 
 question = Question("Known holes", points=4)
+WITHOUT_FIXED = ("package", "version", "id")  # two checks look at the remedy, too
+ALL = (*WITHOUT_FIXED, "fixed")
 
 
 @fixture
@@ -29,11 +31,14 @@ def hole(
     }
 
 
-def holes_of(shipped: Module, installed: dict[str, str], *advisories: dict[str, Any]) -> list[tuple[Any, ...]]:
+def holes_of(
+    shipped: Module, installed: dict[str, str], *advisories: dict[str, Any], keys: tuple[str, ...] = WITHOUT_FIXED
+) -> list[tuple[Any, ...]]:
+    """What scan() returns, of each hole the values of some keys."""
     said = shipped.scan([{"name": name, "version": version} for name, version in installed.items()], list(advisories))
     if not isinstance(said, list) or not all(isinstance(hole, dict) for hole in said):
         fail("scan() must return a list of dictionaries", actual=said)
-    return [tuple(hole.get(key) for key in ("package", "version", "id", "fixed")) for hole in said]
+    return [tuple(hole.get(key) for key in keys) for hole in said]
 
 
 @question.check(points=1)
@@ -42,12 +47,12 @@ def a_hole_is_found_from_introduced_to_fixed(shipped: Module) -> None:
     holes = hole(1, "timetable", ("1.2.0", "1.4.0"))
     for version, has in {"1.1.9": False, "1.2.0": True, "1.3.7": True, "1.4.0": False, "2.0": False}.items():
         wanted = [("timetable", version, "TEST-1", "1.4.0")] if has else []
-        expect(holes_of(shipped, {"timetable": version}, holes), f"the list of holes of timetable {version}").equals(
-            wanted
-        )
+        expect(
+            holes_of(shipped, {"timetable": version}, holes, keys=ALL), f"the list of holes of timetable {version}"
+        ).equals(wanted)
 
 
-@question.check(points=1, needs=a_hole_is_found_from_introduced_to_fixed)
+@question.check(points=1)
 def versions_and_names_are_compared_as_pip_does(shipped: Module) -> None:
     """versions and names are compared as pip does it, and the list is sorted"""
     holes = [
@@ -56,7 +61,7 @@ def versions_and_names_are_compared_as_pip_does(shipped: Module) -> None:
         hole(5, "b", ("0",)),
     ]
     expect(holes_of(shipped, {"time.table_core": "2.9.0", "other": "1"}, *holes), "the list of holes").equals(
-        [("time-table-core", "2.9.0", "TEST-3", "2.9.1"), ("time-table-core", "2.9.0", "TEST-9", "2.10.0")]
+        [("time-table-core", "2.9.0", "TEST-3"), ("time-table-core", "2.9.0", "TEST-9")]
     )
     expect(holes_of(shipped, {"Time-Table_Core": "2.10.0"}, *holes), "the list of holes of 2.10.0").equals([])
 
@@ -67,7 +72,6 @@ def versions_and_names_are_compared_as_pip_does(shipped: Module) -> None:
 @question.check(
     points=1,
     hidden=True,
-    needs=a_hole_is_found_from_introduced_to_fixed,
     hint="there can be several ranges, several pairs of events in one range, and no remedy at all",
 )
 def several_ranges_and_none_that_ends(shipped: Module) -> None:
@@ -76,18 +80,17 @@ def several_ranges_and_none_that_ends(shipped: Module) -> None:
         holes = hole(1, "a", ("0", "2.3.8"), ("3.0.0", "3.0.1"), ("4.0",), together=together)
         wanted = {"2.3.7": "2.3.8", "2.3.8": 0, "2.9": 0, "3.0.0": "3.0.1", "3.0.1": 0, "4.0": None, "5.1": None}
         for version, fixed in wanted.items():
-            expect(holes_of(shipped, {"a": version}, holes), f"the list of holes of a {version}").equals(
+            expect(holes_of(shipped, {"a": version}, holes, keys=ALL), f"the list of holes of a {version}").equals(
                 [] if fixed == 0 else [("a", version, "TEST-1", fixed)]
             )
-    expect(holes_of(shipped, {"a": "1.0rc1"}, hole(2, "a", ("0", "1.0"))), "the list of holes of a 1.0rc1").equals(
-        [("a", "1.0rc1", "TEST-2", "1.0")]
-    )
+    expect(
+        holes_of(shipped, {"a": "1.0rc1"}, hole(2, "a", ("0", "1.0")), keys=ALL), "the list of holes of a 1.0rc1"
+    ).equals([("a", "1.0rc1", "TEST-2", "1.0")])
 
 
 @question.check(
     points=1,
     hidden=True,
-    needs=a_hole_is_found_from_introduced_to_fixed,
     hint="not every advisory still holds, and not every package of that name is one of Python",
 )
 def what_does_not_count(shipped: Module) -> None:
@@ -98,7 +101,7 @@ def what_does_not_count(shipped: Module) -> None:
         hole(3, "b", ("0", "9")),
         hole(4, "a", ("0", "9")),
     ]
-    expect(holes_of(shipped, {"a": "1"}, *holes), "the list of holes").equals([("a", "1", "TEST-4", "9")])
+    expect(holes_of(shipped, {"a": "1"}, *holes), "the list of holes").equals([("a", "1", "TEST-4")])
     expect(holes_of(shipped, {}, *holes), "the list of holes of nothing").equals([])
 
 
