@@ -14,7 +14,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course.base.names import find
-from course.labs import examiner, notebooks, runner, source
+from course.labs import examiner, notebooks, recordings, runner, source
 from course.labs.judgement import Judgement, judge
 from course.labs.runner import RunError
 
@@ -155,3 +155,4 @@ def store_outputs(paths: list[Path], workplace: Path) -> None:
             raise RunError(f"{path}: {error}") from None
         if path in paths:
             notebooks.write(done, path)
+    recordings.write(lab)

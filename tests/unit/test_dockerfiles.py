@@ -316,7 +316,7 @@ def test_a_name_without_a_version_is_found_however_pip_is_called(ship, command):
 
 def test_requirements_may_hold_options_of_pip(ship):
     files = {
-        "requirements.txt": "-i https://pypi.org/simple\n--extra-index-url=https://a.example\n-c limits.txt\n-r more.txt\nflask\n",
+        "requirements.txt": "-i https://pypi.org/simple\n--no-binary=x\n-c limits.txt\n-r more.txt\nflask\n",
         "limits.txt": "flask==3.1.2\nunused==1\n",
         "more.txt": "gunicorn==23.0.0\n-r requirements.txt\n",
     }

@@ -31,6 +31,8 @@ _VOLATILE = re.compile(
     r"|etc/(?:shadow|passwd|group|gshadow|subuid|subgid)-|var/lib/dpkg/.*-old)$"
 )
 
+_NAMED = "a file for secrets or history"
+
 
 @dataclass(frozen=True)
 class ImageEntry:
@@ -79,6 +81,8 @@ class Image:
         self.bound: tuple[str, ...] = ()
         self.made_lines: frozenset[int] = frozenset()
         self._removals = 0
+        self._added = 0
+        self._libraries: set[str] = set()  # folders into which packages were installed
 
     @cached_property
     def details(self) -> dict[str, Any]:
@@ -103,14 +107,35 @@ class Image:
         return {name: value for name, value in (self.config.get("Labels") or {}).items() if name != SESSION_LABEL}
 
     @property
+    def added(self) -> int:
+        """What its layers hold above its base image: the sizes of all their files together, in bytes.
+
+        What a later layer hides counts, too. Engines report sizes in different ways, some of what is compressed.
+
+        Raises:
+            NotGradedHere: as for :meth:`files`.
+        """
+        _ = self._contents
+        return self._added
+
+    @property
     def size(self) -> int:
-        """Its size with its base image, in bytes."""
+        """Its size as the engine reports it, with its base image, in bytes."""
         return int(self.details["Size"])
 
     @property
-    def added(self) -> int:
-        """What it holds above its base image, in bytes."""
-        return max(0, self.size - (self._base["Size"] if self._base else 0) - self._only_bound)
+    def reported(self) -> int:
+        """What its steps added to its base, as the engine reports it step by step, in bytes."""
+        return max(0, sum(int(one.get("Size") or 0) for one in self.own_history) - self._only_bound)
+
+    @cached_property
+    def own_history(self) -> list[dict[str, Any]]:
+        """What made each layer above its base, the newest first."""
+        below = 0
+        if self._base is not None:
+            with engines.not_graded_on_trouble():
+                below = len(self.engine.api.history(self._base["Id"]))
+        return self.history[: max(0, len(self.history) - below)]
 
     @property
     def _only_bound(self) -> int:
@@ -209,7 +234,13 @@ class Image:
                         if seen > self.MAX_PATHS:
                             not_graded_here(f"the image holds more than {self.MAX_PATHS} files")
                         self._note(one, layer, found, secrets)
-        return dict(sorted(found.items())), secrets
+        return dict(sorted(found.items())), [(path, kind) for path, kind in secrets if not self._is_package(path, kind)]
+
+    def _is_package(self, path: str, kind: str) -> bool:
+        """Whether a file is of an installed package, wherever it lies; files that are named as secrets are are not."""
+        if kind == _NAMED:
+            return False
+        return any(path.startswith(f"{top}/") and "/" in path[len(top) + 1 :] for top in self._libraries)
 
     def _note(
         self, one: tarfile.TarInfo, layer: tarfile.TarFile, found: dict[str, ImageEntry], secrets: list[tuple[str, str]]
@@ -224,8 +255,12 @@ class Image:
             for other in [key for key in found if key == gone or key.startswith(f"{gone}/")]:
                 del found[other]
             return
+        if name in ("METADATA", "RECORD") and folder.endswith(".dist-info"):
+            self._libraries.add(folder.rpartition("/")[0])
         owner = f"{one.uid}:{one.gid}"
         if one.isfile():
+            if not any(f"/{path}".startswith(f"{place}/") or f"/{path}" == place for place in self.bound):
+                self._added += one.size
             digest, begin = _digest(_opened(layer, one), path)
             found[path] = ImageEntry("file", one.mode, owner, one.size, digest)
             is_library = path.startswith(("usr/lib/", "usr/share/", "usr/local/lib/python")) or "site-packages" in path
@@ -233,7 +268,7 @@ class Image:
             if kind:
                 secrets.append((path, kind))
             if re.search(r"(?:^|/)(?:\.git/config|\.env|\.netrc|\.pypirc|id_rsa|id_ed25519)$", path):
-                secrets.append((path, "a file for secrets or history"))
+                secrets.append((path, _NAMED))
         else:
             kinds = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "hard link"}
             found[path] = ImageEntry(kinds.get(one.type, "device"), one.mode, owner, 0, one.linkname)

@@ -30,13 +30,13 @@ class ClassicDockerfile:
     Attributes:
         text: the Dockerfile.
         files: further files that the context needs, by path.
-        lines: for each line of the text, counted from 1, the line of the Dockerfile that it came from.
+        steps: for each step of the build, in order, the line of the Dockerfile that it belongs to.
         bound: where a RUN saw files for its own time; here they are copied there, and stay.
     """
 
     text: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
-    lines: dict[int, int] = field(default_factory=dict)
+    steps: list[int] = field(default_factory=list)
     bound: list[str] = field(default_factory=list)
 
 
@@ -63,11 +63,11 @@ def translate(dockerfile: Dockerfile, labels: dict[str, str], sent: Collection[s
         elif one.name == "SHELL" and one.words:
             state.shell = one.words
         for text in _words(one, state, made, sent):
-            for line in text.split("\n"):
-                out.append(line)
-                made.lines[len(out)] = one.line
+            out += text.split("\n")
+            made.steps.append(one.line)
         if one.name == "FROM":
             out += [f'LABEL "{name}"="{value}"' for name, value in labels.items()]
+            made.steps += [one.line] * len(labels)
     made.text = "\n".join(out) + "\n"
     return made
 

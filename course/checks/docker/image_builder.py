@@ -107,11 +107,11 @@ class ImageBuild:
             not_graded_here("the container engine broke off the build and gave no reason")
         image = Image(self.engine, self.image, self.context, self.base, seconds, "".join(self.output))
         image.bound = tuple(self.translated.bound)
-        made = (self._instruction(step) for step in range(1, self.step + 1) if step not in self.cached)
-        image.made_lines = frozenset(one.line for one in made if one is not None)
-        if image.added > self.limits.image_mb * 10**6:
+        made = [step for step in range(1, self.step + 1) if step not in self.cached]
+        image.made_lines = frozenset(one.line for step in made if (one := self._instruction(step)) is not None)
+        if image.reported > self.limits.image_mb * 10**6:
             raise self._unmet(
-                f"it is larger than {self.limits.image_mb} MB above its base", f"{image.added / 1e6:.0f} MB"
+                f"it is larger than {self.limits.image_mb} MB above its base", f"{image.reported / 1e6:.0f} MB"
             )
         return image
 
@@ -265,27 +265,10 @@ class ImageBuild:
 
     def _instruction(self, step: int) -> Instruction | None:
         """The instruction of the Dockerfile to which a step of the build belongs."""
-        steps = [
-            number for number, text in enumerate(self.translated.text.splitlines(), 1) if self._begins(number, text)
-        ]
-        if not 0 < step <= len(steps):
+        if not 0 < step <= len(self.translated.steps):
             return None
-        place = steps[step - 1]
-        while place and place not in self.translated.lines:
-            place -= 1
-        line = self.translated.lines.get(place, 0)
+        line = self.translated.steps[step - 1]
         return next((one for one in self.context.parsed.instructions if one.line == line), None)
-
-    def _begins(self, number: int, text: str) -> bool:
-        """Whether a line of the translation begins an instruction: those of one origin but the first may go on."""
-        if number not in self.translated.lines:
-            return text.startswith("LABEL ")
-        origin = self.translated.lines[number]
-        is_first = self.translated.lines.get(number - 1) != origin
-        names = ("RUN ", "USER ", "COPY ")
-        one = next((one for one in self.context.parsed.instructions if one.line == origin), None)
-        translated = one is not None and text not in one.raw.split("\n") and text.startswith(names)
-        return is_first or translated
 
     def _unmet(self, reason: str, actual: str | None = None, hint: str | None = None) -> Unmet:
         return Unmet(TITLE, f"{self._where()}{reason}", actual=actual, hint=hint)

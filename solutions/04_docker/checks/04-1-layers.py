@@ -43,7 +43,7 @@ def steps_of(layers: Module, history: list[dict[str, Any]]) -> list[tuple[str, i
 
 
 def expect_steps(layers: Module, history: list[dict[str, Any]], wanted: list[tuple[str, int]]) -> None:
-    """steps() says this of a history, from either end: another check looks at the order. The first difference is shown."""
+    """steps() says this of a history, in either order: another check sees to that. The first difference is shown."""
     found = steps_of(layers, history)
     if found[0] == wanted[-1] and found[-1] == wanted[0]:
         found.reverse()

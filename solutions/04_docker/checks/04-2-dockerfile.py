@@ -4,6 +4,7 @@ Where an engine answers, the image is built and run, and most checks look at tha
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 from course.checks import Question, expect, fail, fixture
@@ -153,9 +154,17 @@ def its_log_is_collected(board: Container) -> None:
 
 
 @question.check(points=1, hidden=True, hint="how long does docker stop take, and with which status does it end?")
-def it_ends_when_it_is_asked_to(board: Container) -> None:
+def it_ends_when_it_is_asked_to(web: Context, made: Container | None) -> None:
     """it ends soon when it is asked to, with status 0"""
-    stop = board.stop(timeout=20)
+    image = made.image if made else build(web)
+    with contextlib.closing(run(image, port=PORT)) as other:
+        other.launch()
+        deadline = time.monotonic() + 20
+        while not other.listening() and other.wait(0.2) is None and time.monotonic() < deadline:
+            pass
+        if (status := other.wait(0)) is not None:
+            fail("it ended before it was asked to", actual=f"exit status {status}")
+        stop = other.stop(timeout=20)
     if stop.status is None:
         fail("it does not end when it is asked to, and has to be killed")
     expect(stop.status, "its exit status").equals(0)
