@@ -33,7 +33,7 @@ from course.labs.examiner import Examiner
 
 log = logging.getLogger(__name__)
 
-CELL_S = 180.0
+CELL_S = 420.0  # a question that builds images may take so long
 STOP_S = 5.0  # how long an interrupted cell may take to end
 FLOOD = 20  # so many times what is kept of a cell's output, and its kernel is stopped
 

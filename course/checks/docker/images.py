@@ -16,7 +16,7 @@ from docker.errors import APIError, NotFound
 
 from course.checks.core.expectations import CheckFailed, NotGradedHere, Unmet, not_graded_here
 from course.checks.core.sessions import SESSION_LABEL
-from course.checks.docker import classic_builder, dockerfiles, engines, simple_commands
+from course.checks.docker import buildkit, classic_builder, dockerfiles, engines, simple_commands
 from course.checks.docker.built_images import Image
 from course.checks.docker.context_policy import WHEELS
 from course.checks.docker.contexts import Context
@@ -61,6 +61,8 @@ def build(
     more = {**(changed or {}), "Dockerfile": translated.text.encode(), **translated.files}
     if takes_wheels(context):
         more |= {f"{WHEELS}/{name}": data for name, data in (wheels or {}).items()}
+    if by_buildkit := buildkit.is_chosen():
+        more |= buildkit.files(context, translated.text)
     with context.tar(more) as archive:
         given = tuple(sorted((arguments or {}).items()))
         key = (engine.id, network, given, hashlib.file_digest(archive, "sha256").hexdigest())
@@ -71,7 +73,8 @@ def build(
         archive.seek(0)
         with engines.not_graded_on_trouble():
             base = _bases(engine, dockerfile)
-            attempt = ImageBuild(engine, context, translated, limits, base)
+            kind = buildkit.BuildKitBuild if by_buildkit else ImageBuild
+            attempt = kind(engine, context, translated, limits, base)
             try:
                 image = attempt.build(archive, dict(given), network=network, fresh=again)
             except Unmet as failure:

@@ -26,7 +26,7 @@ def november() -> list[dict[str, Any]]:
     return as_sent(flights.planned("2013-11-20").sample(200, random_state=6))
 
 
-@fixture
+@fixture(shared=True)
 def image() -> Image:
     """The image, built once."""
     with question.progress("the container") as step:

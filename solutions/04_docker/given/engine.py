@@ -326,7 +326,7 @@ def url(container: Container, port: int = 8000, path: str = "/") -> str:
     return f"http://{host or '127.0.0.1'}:{published[0]['HostPort']}{path}"
 
 
-def fetch(address: str, *, seconds: float = 30.0) -> str:
+def fetch(address: str, *, seconds: float = 120.0) -> str:
     """GET an address and return the answer's body; wait while nobody listens there yet.
 
     Args:
