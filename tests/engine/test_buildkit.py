@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 
 import pytest
@@ -23,6 +24,7 @@ def chosen(monkeypatch):
     monkeypatch.setattr(wheels, "collect", lambda text, **_: {"tiny-1.0-py3-none-any.whl": _wheel()})
 
 
+@functools.cache  # its times are part of it
 def _wheel() -> bytes:
     import io
     import zipfile

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from course.checks import Module, Question, fail, fixture, module
+from course.checks import Module, Question, expect, fail, fixture, module
+from course.checks.core.expectations import NotGradedHere
+from course.checks.docker import engines
 
 question = Question("What did each step add?", points=5)
 SHELL = "/bin/sh -c"
@@ -41,8 +43,11 @@ def steps_of(layers: Module, history: list[dict[str, Any]]) -> list[tuple[str, i
 
 
 def expect_steps(layers: Module, history: list[dict[str, Any]], wanted: list[tuple[str, int]]) -> None:
-    """steps() says this of a history; the first difference is shown."""
-    for place, (step, expected) in enumerate(zip(steps_of(layers, history), wanted, strict=True)):
+    """steps() says this of a history, in either order: another check sees to that. The first difference is shown."""
+    found = steps_of(layers, history)
+    if found[0] == wanted[-1] and found[-1] == wanted[0]:
+        found.reverse()
+    for place, (step, expected) in enumerate(zip(found, wanted, strict=True)):
         if step != expected:
             by = history[::-1][place]["CreatedBy"]
             fail(f"step {place} of {len(wanted)}, made by {by!r}, is told wrongly", expected=expected, actual=step)
@@ -50,7 +55,7 @@ def expect_steps(layers: Module, history: list[dict[str, Any]], wanted: list[tup
 
 @question.check(points=2)
 def the_older_builder_is_read(layers: Module) -> None:
-    """a history of the older builder is read, the oldest step first"""
+    """a history of the older builder is read"""
     history = entries(
         ("", 128_000_000),
         (f"{SHELL} #(nop) WORKDIR /app", 0),
@@ -63,7 +68,7 @@ def the_older_builder_is_read(layers: Module) -> None:
     expect_steps(layers, history, wanted)
 
 
-@question.check(points=2)
+@question.check(points=1)
 def buildkit_is_read(layers: Module) -> None:
     """a history of BuildKit is read"""
     history = entries(
@@ -77,3 +82,21 @@ def buildkit_is_read(layers: Module) -> None:
     wanted += [("RUN pip install flask==3.1.0", 11_400_000), ("COPY board.py .", 2048)]
     wanted += [('CMD ["gunicorn" "board:app"]', 0)]
     expect_steps(layers, history, wanted)
+
+
+@question.check(points=1)
+def the_oldest_step_comes_first(layers: Module) -> None:
+    """the oldest step comes first, also in the history of an image of your engine"""
+    recorded = entries((f"{SHELL} #(nop) ENV A=1", 0), (f"{SHELL} true", 7), ("RUN /bin/sh -c false # buildkit", 8))
+    for name, history in {"a recorded history": recorded, **history_of_an_engine()}.items():
+        sizes = [size for _, size in steps_of(layers, history)]
+        expect(sizes, f"the list of bytes of {name}").equals([int(entry["Size"]) for entry in reversed(history)])
+
+
+def history_of_an_engine() -> dict[str, list[dict[str, Any]]]:
+    """The history of the base image on the engine of this machine; nothing where none answers."""
+    try:
+        session = engines.engine()
+        return {"python on this engine": session.api.history(session.tools_image())}
+    except (NotGradedHere, *engines.TROUBLE):
+        return {}

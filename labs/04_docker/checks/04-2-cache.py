@@ -40,9 +40,10 @@ def the_first_change_ends_it(cache: Module) -> None:
     expect_kept(cache, ORDERED, ["departures.json", "requirements.txt"], 2)
 
 
-@question.check(points=1, needs=the_first_change_ends_it)
+@question.check(points=1)
 def what_nothing_takes_changes_nothing(cache: Module) -> None:
-    """what no step takes changes nothing"""
+    """what no step takes changes nothing, and what one takes does"""
+    expect_kept(cache, ORDERED, ["board.py"], 4)
     expect_kept(cache, ORDERED, [], len(ORDERED))
     expect_kept(cache, ORDERED, ["README.md", "old/board.py"], len(ORDERED))
     expect_kept(cache, ["FROM python:3.11-slim", "RUN apt-get update", "ENV A=board.py"], ["board.py"], 3)
