@@ -156,17 +156,18 @@ class Question:
         total = sum(check.points for check in self._checks)
         if total > self.points + 1e-9:
             raise ValueError(f"the checks of {self.title!r} are worth {total:g} points, the question {self.points:g}")
-        run = _Run(report)
+        run, another = _Run(report), self
         with contextlib.ExitStack() as shared:
             run.phase(self._checks, hidden=False, shared=shared)
             if any(check.hidden for check in self._checks):
                 phases.begin_hidden()
                 try:
-                    run.phase((self.another() if self.another else self)._checks, hidden=True, shared=shared)
+                    another = self.another() if self.another else self
+                    run.phase(another._checks, hidden=True, shared=shared)
                 finally:
                     gc.collect()  # what the checks made ends now
                     phases.end_hidden()
-        if self._progress:
+        if self._progress or another._progress:
             progress.clear()
         return Result(self.title, whole(self.points), run.lines())
 
