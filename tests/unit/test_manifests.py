@@ -182,6 +182,32 @@ DIFFERENT = {
             "            allowPrivilegeEscalation: false",
         ),
     ],
+    "a probe by wget in a shell": [
+        (
+            "livenessProbe:\n            httpGet: {path: /health, port: http}",
+            'livenessProbe:\n            exec: {command: [sh, -c, "wget -qO- http://localhost:8000/health || exit 1"]}',
+        )
+    ],
+    "a path without its slash": [("{path: /health, port: http}", "{path: health, port: http}")],
+    "amounts as numbers": [("{cpu: 100m, memory: 128Mi}", "{cpu: 0.1, memory: 134217728}")],
+    "a hook of many sleeps": [('["sleep", "5"]', '["sh", "-c", "sleep 1; sleep 1; sleep 1"]')],
+    "a hook that loops": [('["sleep", "5"]', '["sh", "-c", "for i in 1 2 3; do sleep 1s; done"]')],
+    "a hook of Kubernetes' own": [('exec: {command: ["sleep", "5"]}', "sleep: {seconds: 5}")],
+    "a selector of expressions": [
+        ("matchLabels: {app: late-flights}", "matchExpressions: [{key: app, operator: In, values: [late-flights, x]}]")
+    ],
+    "a namespace for all": [("metadata: {name: settings}", "metadata: {name: settings, namespace: flights}")],
+    "a budget by expressions and a share": [
+        (
+            "data: {LOG_LEVEL",
+            "data: {}\n---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: some}\nspec:\n"
+            "  minAvailable: 50%\n  selector: {matchExpressions: [{key: app, operator: Exists}]}\n"
+            "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: some}\n"
+            "spec: {podSelector: {}, policyTypes: [Ingress]}\n"
+            "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: flights}\n"
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\ndata: {LOG_LEVEL",
+        )
+    ],
     "more labels on pods": [
         ("      labels: {app: late-flights}\n    spec", "      labels: {app: late-flights, tier: web}\n    spec"),
     ],
@@ -190,7 +216,9 @@ DIFFERENT = {
 
 @pytest.mark.parametrize("changes", DIFFERENT.values(), ids=DIFFERENT.keys())
 def test_right_ones_written_differently_pass(ship, changes):
-    rules = [rule for rule in policies.RULES if rule not in ("valid", "autoscaler")]
+    rules = [
+        rule for rule in policies.RULES if rule != "autoscaler" and ("x-startup", rule) != (changes[0][1], "valid")
+    ]
     found = ship(*changes).findings(*rules)
     assert [str(one) for one in found] == []
 
@@ -211,6 +239,37 @@ WRONG = [
     ("valid", ("maxSurge: 1", "maxSurge: 0"), "no update can go on", "maxSurge"),
     (
         "selectors",
+        ("matchLabels: {app: late-flights}", "matchExpressions: [{key: app, operator: NotIn, values: [late-flights]}]"),
+        "selects app NotIn ['late-flights'], and its own pods have app: late-flights",
+        "refuses",
+    ),
+    (
+        "probes",
+        ("path: /health, port: http}\n            failure", "path: /healthz, port: http}\n            failure"),
+        "/healthz",
+        "",
+    ),
+    (
+        "probes",
+        ("httpGet: {path: /ready, port: http}", 'exec: {command: [sh, -c, "curl -f localhost:8000/readyz"]}'),
+        "does not ask /ready",
+        "httpGet",
+    ),
+    ("graceful stop", ('["sleep", "5"]', '["sh", "-c", "sleep 0.2; sleep 0.3"]'), "waits 0.5 seconds", ""),
+    ("graceful stop", ('["sleep", "5"]', '["/bin/wait-a-while"]'), "by a sleep that can be read", "seconds: 5"),
+    (
+        "drains",
+        (
+            "data: {LOG_LEVEL",
+            "data: {}\n---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: all}\nspec:\n"
+            "  minAvailable: 51%\n  selector: {}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\n"
+            "data: {LOG_LEVEL",
+        ),
+        "minAvailable: 51% lets none of the 2 pods of Deployment late-flights go",
+        "node",
+    ),
+    (
+        "selectors",
         ("matchLabels: {app: late-flights}", "matchLabels: {app: flights}"),
         "selects app: flights",
         "letter",
@@ -223,7 +282,12 @@ WRONG = [
     ),
     ("selectors", ("selector: {app: late-flights}", "selector: {tier: web}"), "tier: web, a label that pods", "letter"),
     ("selectors", ("  selector: {app: late-flights}\n", ""), "Service late-flights selects no pods", "labels of pods"),
-    ("ports", ("targetPort: http", "targetPort: web"), "leads to the port web, which no container names", "targetPort"),
+    (
+        "ports",
+        ("targetPort: http", "targetPort: web"),
+        "leads to the port web, which no container of Deployment late-flights names",
+        "targetPort",
+    ),
     ("ports", ("targetPort: http", "targetPort: 5000"), "leads to the port 5000", "8000 (http)"),
     ("ports", (", targetPort: http", ""), "leads to the port 80,", ""),
     ("ports", ("path: /ready, port: http", "path: /ready, port: https"), "the readinessProbe asks the port https", ""),
@@ -392,7 +456,11 @@ HOSTILE = [
     ("memory: 256Mi", "memory: 256Mi, example.com/gpu: 1", "is not available here"),
     ("terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 86400", "a grace period of 86400 seconds"),
     ("name: settings}", "name: settings, namespace: kube-system}", "belongs to the cluster"),
-    ("name: settings}", "name: settings, namespace: other}", "goes to the namespace other"),
+    (
+        "metadata: {name: settings}",
+        "metadata: {name: settings, namespace: other}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: another}",
+        "several namespaces",
+    ),
     ("name: settings}", "name: settings, finalizers: [example.com/never]}", "keeps an object for ever"),
     ("name: settings}", "name: settings, ownerReferences: []}", "owners are set by Kubernetes"),
     (
@@ -425,9 +493,8 @@ def test_hostile_ones_are_refused_with_the_reason(ship, old, new, reason):
         ("batch/v1", "Job", "runs as a Deployment"),
         ("batch/v1", "CronJob", "these are taken"),
         ("apps/v1", "DaemonSet", "these are taken"),
-        ("v1", "Namespace", "kubectl create namespace"),
         ("v1", "Pod", "keeps pods alive"),
-        ("v1", "List", "one after the other"),
+        ("v1", "List", "these are taken"),
         ("v1", "PersistentVolume", "these are taken"),
         ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "these are taken"),
         ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "these are taken"),
@@ -572,6 +639,33 @@ def test_no_rule_breaks_whatever_stands_anywhere(shipped, odd):
 )
 def test_amounts_are_read_as_kubernetes_writes_them(text, number):
     assert quantity(text) == number
+
+
+def test_a_list_is_its_items_each_with_its_lines(shipped):
+    (shipped / "all.yaml").write_text(
+        "apiVersion: v1\nkind: List\nitems:\n"
+        "  - {apiVersion: v1, kind: Service, metadata: {name: a}}\n"
+        "  - apiVersion: v1\n    kind: ConfigMap\n    metadata:\n      name: B\n"
+    )
+    app = manifests("all.yaml")
+    assert [(one.kind, one.name, one.line) for one in app.resources] == [("Service", "a", 4), ("ConfigMap", "B", 5)]
+    assert app.resources[1].at("metadata.name") == 8
+
+
+@pytest.mark.parametrize(
+    ("command", "seconds"),
+    [
+        (["sh", "-c", "; ".join(["sleep 1"] * 8)], 8),
+        (["sh", "-c", "for i in $(seq 8); do sleep 1; done"], 8),
+        (["bash", "-c", "for i in {1..4}; do sleep 2; done; sleep 1"], 9),
+        (["/bin/sleep", "0.1m"], 6),
+        (["python", "-c", "from time import sleep; sleep(5)"], 5),
+        (["true"], None),
+        ("sleep 5", None),
+    ],
+)
+def test_all_sleeps_of_a_hook_are_added(command, seconds):
+    assert policies.waits({"exec": {"command": command}}) == seconds
 
 
 def test_json_is_read_too_and_dates_stay_text():

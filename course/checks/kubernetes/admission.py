@@ -20,6 +20,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "ServiceAccount": ("v1",),
     "HorizontalPodAutoscaler": ("autoscaling/v1", "autoscaling/v2"),
     "PodDisruptionBudget": ("policy/v1",),
+    "NetworkPolicy": ("networking.k8s.io/v1",),
+    "Namespace": ("v1",),
 }
 MAX_REPLICAS = 6  # of one Deployment
 MAX_PODS = 10  # of all
@@ -61,22 +63,15 @@ _META = {
     "resourceVersion": "only Kubernetes sets it",
 }
 _HINTS = {
-    "Namespace": "the namespace is made by who applies: kubectl create namespace",
     "Pod": "a Deployment keeps pods alive; a bare pod is gone when its node is",
     "ReplicaSet": "a Deployment makes its ReplicaSets by itself",
-    "List": "write the objects one after the other, with --- between them",
     "Ingress": "the course's service is reached through its Service, within the cluster",
     "Job": "a service runs as a Deployment",
 }
 
 
-def allowed(resources: Sequence[Resource], *, placed: bool = False) -> list[Finding]:
-    """What the grader's cluster would not accept.
-
-    Args:
-        resources: the objects.
-        placed: whether they may name a namespace, if all the same, as what Kustomize makes does.
-    """
+def allowed(resources: Sequence[Resource]) -> list[Finding]:
+    """What the grader's cluster would not accept."""
     found: list[Finding] = []
     if len(resources) > MAX_RESOURCES:
         return [Finding(None, f"there are {len(resources)} objects, and {MAX_RESOURCES} are the most")]
@@ -88,7 +83,7 @@ def allowed(resources: Sequence[Resource], *, placed: bool = False) -> list[Find
         found += _BY_KIND.get(one.kind, _nothing)(one)
         if one.template is not None:
             found += _pod(one)
-    return found + _namespaces(resources, placed) + _sums(resources)
+    return found + _namespaces(resources) + _sums(resources)
 
 
 def _unknown(one: Resource) -> Finding:
@@ -117,10 +112,11 @@ def _metadata(one: Resource) -> list[Finding]:
     return found
 
 
-def _namespaces(resources: Sequence[Resource], placed: bool) -> list[Finding]:
+def _namespaces(resources: Sequence[Resource]) -> list[Finding]:
+    """Objects may name a namespace, all the same one and none of the cluster's own; grading applies them to its own."""
     found, names = [], set()
     for one in resources:
-        paths: list[Path] = [("metadata", "namespace")]
+        paths: list[Path] = [("metadata", "name" if one.kind == "Namespace" else "namespace")]
         if one.template is not None:
             paths.append(one.in_template("metadata", "namespace"))
         for path in paths:
@@ -128,12 +124,8 @@ def _namespaces(resources: Sequence[Resource], placed: bool) -> list[Finding]:
             if name is None:
                 continue
             names.add(str(name))
-            if str(name) == "default" or str(name).startswith("kube-"):
+            if str(name).startswith("kube-"):
                 found.append(one.finding(path, f"the namespace {str(name)[:60]} belongs to the cluster"))
-            elif not placed:
-                reason = f"{one.shown} goes to the namespace {str(name)[:60]}, whoever applies it"
-                hint = "leave the namespace out: kubectl apply --namespace says where it goes"
-                found.append(one.finding(path, reason, hint))
             elif len(names) > 1:
                 reason = f"the objects go to several namespaces: {', '.join(sorted(names))[:100]}"
                 found.append(one.finding(path, reason, "all that belongs together goes to one namespace"))

@@ -49,7 +49,7 @@ def kustomized(name: str = "overlays/production", *, endpoints: Mapping[str, Seq
 
         return list(resource_files.read(kustomizations.build(name), f"{name} (built)"))
 
-    return Manifests(name, build, endpoints, placed=True)
+    return Manifests(name, build, endpoints)
 
 
 def _shipped(names: Sequence[str]) -> list[Resource]:
@@ -75,7 +75,6 @@ class Manifests:
 
     Attributes:
         name: their name in messages.
-        placed: whether they may name a namespace, as what Kustomize makes does.
     """
 
     def __init__(
@@ -83,10 +82,8 @@ class Manifests:
         name: str,
         read: Callable[[], list[Resource]],
         endpoints: Mapping[str, Sequence[str]] | None = None,
-        *,
-        placed: bool = False,
     ) -> None:
-        self.name, self.placed = name, placed
+        self.name = name
         self._read, self._endpoints = read, {**ENDPOINTS, **(endpoints or {})}
 
     @cached_property
@@ -106,7 +103,7 @@ class Manifests:
     @cached_property
     def application(self) -> Application:
         """What the rules judge."""
-        return Application(self.resources, self._endpoints, self.placed)
+        return Application(self.resources, self._endpoints)
 
     def of(self, kind: str) -> list[Resource]:
         """All objects of a kind."""

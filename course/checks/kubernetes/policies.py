@@ -14,7 +14,7 @@ from typing import Any
 from course.checks.core.findings import Finding
 from course.checks.files.secret_detection import is_secret_name, secret_in
 from course.checks.kubernetes.admission import actions, allowed
-from course.checks.kubernetes.resource_files import ContainerSpec, Path, Resource, quantity
+from course.checks.kubernetes.resource_files import ContainerSpec, Path, Resource, quantity, selects, unmatched
 from course.checks.kubernetes.schemas import valid
 
 ENDPOINTS: Mapping[str, tuple[str, ...]] = {
@@ -25,7 +25,11 @@ ENDPOINTS: Mapping[str, tuple[str, ...]] = {
 GRACE_S = 30  # when a pod does not say
 _TAG = re.compile(r"(?P<repository>[^\s@]+?)(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?")
 _PLACEHOLDER = re.compile(r"\$\(.*\)|\$\{.*\}|<.*>|/run/secrets/.*|/etc/.*|")
-_SLEEP = re.compile(r"\bsleep\s*\(?\s*(\d+(?:\.\d+)?)")
+_ENDPOINT = re.compile(r"(?<![\w/.-])(?:https?://[\w.\[\]-]+(?::\w+)?)?(/[\w./-]*)")
+_SLEEP = re.compile(r"\bsleep\s*\(?\s*(\d+(?:\.\d+)?)([smhd]?)\b")
+_LOOP = re.compile(r"\bfor\s+\w+\s+in\s+([^;\n]{1,200})[;\n]\s*do\b(.{1,400}?)\bdone\b", re.DOTALL)
+_RANGE = re.compile(r"(?:\$\(|`)\s*seq\s+(?:(\d{1,4})\s+)?(\d{1,4})\s*(?:\)|`)|\{(\d{1,4})\.\.(\d{1,4})\}")
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 MAX_IMAGE = 500  # characters of an image's name that are looked at
 
 
@@ -36,12 +40,10 @@ class Application:
     Attributes:
         resources: the objects.
         endpoints: probe → the paths that fit it.
-        placed: whether they may name a namespace.
     """
 
     resources: Sequence[Resource]
     endpoints: Mapping[str, Sequence[str]]
-    placed: bool = False
 
     def of(self, *kinds: str) -> list[Resource]:
         """The objects of some kinds."""
@@ -75,15 +77,20 @@ def selectors(app: Application) -> list[Finding]:
     """Selectors match labels: of a Deployment its own pods, of a Service pods that are there."""
     found, hint = [], "a selector holds for pods that have all of its labels, letter by letter"
     for one in app.of("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"):
-        wanted = one.mapping("spec.selector.matchLabels")
-        if not wanted and not one.get("spec.selector.matchExpressions"):
+        selector = one.mapping("spec.selector")
+        if not one.mapping("spec.selector.matchLabels") and not one.get("spec.selector.matchExpressions"):
             found.append(one.finding("spec.selector", f"{one.shown} selects no pods", hint))
-        elif missing := _missing(wanted, one.pod_labels):
+            continue
+        if missing := _missing(one.mapping("spec.selector.matchLabels"), one.pod_labels):
             found.append(one.finding("spec.selector", f"{one.shown} selects {missing}", hint))
+        elif unmet := unmatched(selector, one.pod_labels):
+            reason = f"{one.shown} selects {unmet}, and its own pods have {_shown_labels(one.pod_labels)}"
+            refused = "a Deployment selects its own pods; the API server refuses one that does not"
+            found.append(one.finding("spec.selector.matchExpressions", reason, refused))
         others = [
             other
             for other in app.workloads
-            if other is not one and wanted and wanted.items() <= other.pod_labels.items() and other.kind == one.kind
+            if other is not one and other.kind == one.kind and selects(selector, other.pod_labels)
         ]
         if others:
             reason = f"{one.shown} also selects the pods of {others[0].shown}"
@@ -104,10 +111,14 @@ def selectors(app: Application) -> list[Finding]:
             reason = f"{one.shown} scales {target.get('kind')} {target.get('name')}, which is not there"
             found.append(one.finding("spec.scaleTargetRef", reason, "scaleTargetRef holds kind and name"))
     for one in app.of("PodDisruptionBudget"):
-        wanted = one.mapping("spec.selector.matchLabels")
-        if not any(wanted and wanted.items() <= other.pod_labels.items() for other in app.workloads):
-            found.append(one.finding("spec.selector", f"{one.shown} selects no pod", hint))
+        if not any(selects(one.get("spec.selector"), other.pod_labels) for other in app.workloads):
+            known = "; ".join(f"{other.shown}: {_shown_labels(other.pod_labels)}" for other in app.workloads)
+            found.append(one.finding("spec.selector", f"{one.shown} selects no pod; there are {known or 'none'}", hint))
     return found
+
+
+def _shown_labels(labels: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in labels.items())[:120] or "no labels"
 
 
 def _missing(wanted: Mapping[str, Any], labels: Mapping[str, Any], of: str = "its own pods") -> str:
@@ -124,18 +135,19 @@ def ports(app: Application) -> list[Finding]:
     """Ports lead somewhere: a Service's to a port of a container, a probe's to one of its own container."""
     found = []
     for one in app.of("Service"):
-        targets = [container for other in app.selected(one) for container in other.containers]
         entries = one.items("spec.ports")
         if not entries:
             found.append(one.finding("spec", f"{one.shown} has no port", "spec.ports lists them"))
         for path, port in entries:
             target = port.get("targetPort", port.get("port"))
-            if targets and not any(_opens(container, target) for container in targets):
-                known = ", ".join(filter(None, map(_listed, targets))) or "none"
+            for other in app.selected(one):
+                if any(_opens(container, target) for container in other.containers):
+                    continue
+                known = ", ".join(filter(None, map(_listed, other.containers))) or "none"
                 place = "targetPort" if "targetPort" in port else "port"
-                reason = f"{one.shown} leads to the port {target}, which no container names; they name {known}"
+                reason = f"{one.shown} leads to the port {target}, which no container of {other.shown} names"
                 hint = "targetPort is a containerPort or its name; without it, it is the same number as port"
-                found.append(one.finding((*path, place), reason, hint))
+                found.append(one.finding((*path, place), f"{reason}; they name {known}", hint))
     for one, container in app.containers(serving=False):
         for path, action in actions(one, container):
             for kind in ("httpGet", "tcpSocket"):
@@ -184,14 +196,13 @@ def probes(app: Application) -> list[Finding]:
             where = (*container.path, key)
             get = probe.get("httpGet")
             if not isinstance(get, dict):
-                if isinstance(probe.get("exec"), dict) and any(
-                    path in " ".join(map(str, probe["exec"].get("command") or ())) for path in fitting
-                ):
+                if isinstance(probe.get("exec"), dict) and _asks(probe["exec"].get("command"), fitting):
                     continue
                 reason = f"the {key} does not ask {' or '.join(fitting)}: an open port is no answer"
                 found.append(one.finding(where, reason, "httpGet asks an endpoint over HTTP"))
                 continue
-            path = str(get.get("path", "/")).partition("?")[0]
+            path = str(get.get("path", "/")).partition("?")[0].partition("#")[0]
+            path = path if path.startswith("/") else f"/{path}"  # as the kubelet asks it
             if path not in fitting:
                 what = "which the service does not have" if path not in known else "which answers another question"
                 hint = why if path in known else f"the service has {', '.join(known)}"
@@ -199,6 +210,13 @@ def probes(app: Application) -> list[Finding]:
             if get.get("scheme", "HTTP") != "HTTP":
                 found.append(one.finding((*where, "httpGet", "scheme"), f"the {key} asks with HTTPS; it speaks HTTP"))
     return found
+
+
+def _asks(command: Any, endpoints: Iterable[str]) -> bool:
+    """Whether a command names one of the endpoints as a whole path: `/health`, not `/healthz`."""
+    words = " ".join(map(str, command)) if isinstance(command, list) else ""
+    asked = {match.rstrip(".,;:") for match in _ENDPOINT.findall(words[:4000])}
+    return not asked.isdisjoint(endpoints)
 
 
 _PROBES = {
@@ -473,12 +491,30 @@ def least_pods(app: Application, one: Resource) -> int:
     return one.replicas
 
 
-def _pods(value: Any, replicas: int) -> int | None:
-    """A number of pods, or a share of them, which is rounded down."""
+def _pods(value: Any, replicas: int, *, up: bool = False) -> int | None:
+    """A number of pods, or a share of them, which is rounded down, or up."""
     if isinstance(value, int):
         return value
     match = re.fullmatch(r"(\d{1,4})%", str(value))
-    return replicas * int(match[1]) // 100 if match else None
+    return (replicas * int(match[1]) + (99 if up else 0)) // 100 if match else None
+
+
+def drains(app: Application) -> list[Finding]:
+    """A budget of disruptions lets a node be emptied: one pod at least may go."""
+    found, hint = [], "a node that is to be updated waits until a pod may go: let one go, and keep the others"
+    for one in app.of("PodDisruptionBudget"):
+        for other in app.of("Deployment"):
+            if not selects(one.get("spec.selector"), other.pod_labels):
+                continue
+            count = least_pods(app, other)
+            for key in ("minAvailable", "maxUnavailable"):
+                if (value := one.get(("spec", key))) is None:
+                    continue
+                kept = _pods(value, count, up=True)  # the disruption controller rounds both up
+                if kept is not None and (kept >= count if key == "minAvailable" else kept < 1):
+                    reason = f"{one.shown} with {key}: {value} lets none of the {count} pods of {other.shown} go"
+                    found.append(one.finding(("spec", key), reason, hint))
+    return found
 
 
 def graceful_stop(app: Application) -> list[Finding]:
@@ -493,7 +529,8 @@ def graceful_stop(app: Application) -> list[Finding]:
             continue
         seconds = waits(hook)
         if seconds is None:
-            found.append(one.finding(where, "the preStop hook does not wait", 'exec: {command: ["sleep", "5"]} waits'))
+            reason = f"the preStop hook does not wait, or not by a sleep that can be read: {_hook(hook)}"
+            found.append(one.finding(where, reason, 'sleep: {seconds: 5} or exec: {command: ["sleep", "5"]} waits'))
         elif seconds < 1:
             found.append(one.finding(where, f"the preStop hook waits {seconds:g} seconds, which is too short", why))
         else:
@@ -511,15 +548,40 @@ def _is_placeholder(value: str) -> bool:
     return _PLACEHOLDER.fullmatch(value.strip()) is not None
 
 
-def waits(hook: Mapping[str, Any]) -> float | None:
-    """How many seconds a hook waits; None when it does not."""
+def _hook(hook: Mapping[str, Any]) -> str:
+    return repr(hook)[:120]
+
+
+def waits(hook: Any) -> float | None:
+    """How many seconds a hook waits, by all its sleeps together; None when it does not, or it cannot be read."""
+    if not isinstance(hook, dict):
+        return None
     if isinstance(sleep := hook.get("sleep"), dict):
         return quantity(sleep.get("seconds"))
     command = hook.get("exec", {}).get("command") if isinstance(hook.get("exec"), dict) else None
     if not isinstance(command, list):
         return None
-    match = _SLEEP.search(" ".join(map(str, command)))
-    return float(match[1]) if match else None
+    text, total = " ".join(map(str, command))[:2000], 0.0
+    for loop in _LOOP.finditer(text):  # what a loop repeats
+        total += (_rounds(loop[1]) - 1) * _slept(loop[2])
+    return (total + _slept(text)) or None
+
+
+def _slept(text: str) -> float:
+    """The seconds of all sleeps in a command together."""
+    return sum(float(number) * _UNITS[unit] for number, unit in _SLEEP.findall(text))
+
+
+def _rounds(words: str) -> int:
+    """How often a loop over such words goes round."""
+    count = 0
+    for word in re.sub(r"(\$\(|`)\s*seq[^)`]*[)`]", lambda found: found[0].replace(" ", "\t"), words).split(" "):
+        if match := _RANGE.fullmatch(word):
+            first, last = (match[3], match[4]) if match[4] else (match[1] or "1", match[2])
+            count += abs(int(last) - int(first)) + 1
+        else:
+            count += bool(word.strip())
+    return count
 
 
 def autoscaler(app: Application) -> list[Finding]:
@@ -561,7 +623,7 @@ def _once(found: Iterable[Finding]) -> list[Finding]:
 
 
 RULES: Mapping[str, Rule] = {
-    "allowed": lambda app: allowed(app.resources, placed=app.placed),
+    "allowed": lambda app: allowed(app.resources),
     "valid": lambda app: valid(app.resources),
     "selectors": selectors,
     "ports": ports,
@@ -574,6 +636,7 @@ RULES: Mapping[str, Rule] = {
     "no secrets": no_secrets,
     "references": references,
     "rollout": rollout,
+    "drains": drains,
     "graceful stop": graceful_stop,
     "autoscaler": autoscaler,
 }

@@ -197,7 +197,7 @@ def find(name: str) -> dict[str, str]:
 
 
 def read(source: str, name: str) -> Iterator[Resource]:
-    """The objects in YAML or JSON text; empty documents are left out.
+    """The objects in YAML or JSON text; empty documents are left out, and those of a `kind: List` come one by one.
 
     Raises:
         Unmet: it cannot be read, or a document is no object.
@@ -210,9 +210,26 @@ def read(source: str, name: str) -> Iterator[Resource]:
         if not isinstance(data, dict):
             hint = "an object begins with apiVersion:, kind: and metadata:; the line --- ends one"
             raise Unmet(TITLE, f"{where}: this is no object of Kubernetes", hint=hint)
-        places: dict[Path, int] = {}
-        _note(node, (), places)
-        yield Resource(_plain(data), name, places, lines)
+        for part, content in _unfolded(node, data):
+            if content is None:
+                continue
+            if not isinstance(content, dict):
+                where = f"{name} line {part.start_mark.line + 1}"
+                raise Unmet(TITLE, f"{where}: this is no object of Kubernetes", hint="items: lists whole objects")
+            places: dict[Path, int] = {}
+            _note(part, (), places)
+            yield Resource(_plain(content), name, places, lines)
+
+
+def _unfolded(node: yaml.Node, data: dict[Any, Any]) -> list[tuple[yaml.Node, Any]]:
+    """A document, or each item of one that is a List, as `kubectl get -o yaml` prints it."""
+    items = data.get("items")
+    if not (str(data.get("kind")).endswith("List") and isinstance(items, list) and isinstance(node, yaml.MappingNode)):
+        return [(node, data)]
+    inner = next((value for key, value in node.value if getattr(key, "value", None) == "items"), None)
+    if not isinstance(inner, yaml.SequenceNode) or len(inner.value) != len(items):
+        return [(node, data)]
+    return list(zip(inner.value, items, strict=True))
 
 
 def quantity(value: Any) -> float | None:
@@ -228,6 +245,35 @@ def quantity(value: Any) -> float | None:
         return amount if math.isfinite(amount) else None
     except (InvalidOperation, OverflowError):
         return None
+
+
+def selects(selector: Any, labels: Mapping[str, Any]) -> bool:
+    """Whether a selector of labels (`matchLabels`, `matchExpressions`) holds for labels; an empty one holds for all."""
+    return isinstance(selector, dict) and unmatched(selector, labels) is None
+
+
+def unmatched(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> str | None:
+    """The first of a selector's conditions that labels do not fulfil, in words; None when they fulfil all."""
+    wanted = selector.get("matchLabels")
+    for key, value in (wanted if isinstance(wanted, dict) else {}).items():
+        if labels.get(key) != value:
+            return f"{key}: {value}"
+    conditions = selector.get("matchExpressions")
+    for condition in conditions if isinstance(conditions, list) else []:
+        if not isinstance(condition, dict):
+            return str(condition)[:60]
+        key, operator, values = condition.get("key"), condition.get("operator"), condition.get("values")
+        values = values if isinstance(values, list) else []
+        there = key in labels
+        holds = {
+            "In": there and labels.get(str(key)) in values,
+            "NotIn": not there or labels.get(str(key)) not in values,
+            "Exists": there,
+            "DoesNotExist": not there,
+        }.get(str(operator), False)
+        if not holds:
+            return " ".join(filter(None, (str(key)[:60], str(operator)[:20], str(values)[:60] if values else "")))
+    return None
 
 
 def show(path: Path) -> str:

@@ -1,4 +1,7 @@
-"""Whether objects fit the schemas of Kubernetes: every release that `kubernetes-validate` bundles, to the letter.
+"""Whether objects fit the schemas of Kubernetes: those of the newest release that `kubernetes-validate` bundles.
+
+What the newest release serves is right, even where older clusters do not know it yet; what no cluster serves any more
+is wrong, and the message says since when.
 
 The schemas are read without network. What they cannot say (names, ports, labels) is judged here too, as the API server
 would. Used by `manifests` as the rule "valid".
@@ -11,7 +14,6 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -34,8 +36,10 @@ USUAL = (
     ("HorizontalPodAutoscaler", "autoscaling/v1"),
     ("HorizontalPodAutoscaler", "autoscaling/v2"),
     ("PodDisruptionBudget", "policy/v1"),
+    ("NetworkPolicy", "networking.k8s.io/v1"),
+    ("Namespace", "v1"),
 )
-_KINDS = (*dict.fromkeys(kind for kind, _ in USUAL), *TEMPLATES, "Ingress", "Namespace", "NetworkPolicy")
+_KINDS = (*dict.fromkeys(kind for kind, _ in USUAL), *TEMPLATES, "Ingress")
 _FOLDER = FilePath(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,60}")
 _VERSION = re.compile(r"(?:([a-z0-9.-]{1,100})/)?(v[0-9][a-z0-9]{0,20})")
@@ -63,7 +67,7 @@ def releases() -> tuple[str, ...]:
 
 
 def valid(resources: Iterable[Resource]) -> list[Finding]:
-    """What does not fit the schema of a release, or what an API server would refuse besides."""
+    """What does not fit the schema of the newest release, or what an API server would refuse besides."""
     found: list[Finding] = []
     seen: dict[tuple[str, str], Resource] = {}
     for one in resources:
@@ -79,7 +83,7 @@ def valid(resources: Iterable[Resource]) -> list[Finding]:
 
 
 def _known(one: Resource) -> list[Finding]:
-    """What is wrong with its kind and version; nothing when every release serves it."""
+    """What is wrong with its kind and version; nothing when the newest release serves it."""
     for key, value in (("apiVersion", one.version), ("kind", one.kind)):
         if not value:
             return [one.finding((), f"{one.shown} has no {key}", "an object begins with apiVersion: and kind:")]
@@ -87,7 +91,7 @@ def _known(one: Resource) -> list[Finding]:
     if match is None or not _WORD.fullmatch(one.kind):
         return [one.finding("apiVersion", f"{one.version[:60]} {one.kind[:60]} is nothing that Kubernetes has")]
     lacking = [release for release in releases() if not _file(release, one.kind, one.version).is_file()]
-    if not lacking:
+    if releases()[-1] not in lacking:
         return []
     served = _served(one.kind)
     if len(lacking) == len(releases()):
@@ -105,21 +109,10 @@ def _known(one: Resource) -> list[Finding]:
 
 def _misfits(one: Resource) -> list[Finding]:
     """Where it does not fit a schema, in words."""
-    errors: dict[tuple[int | None, str], tuple[list[str], Finding]] = {}
-    for release in releases():
-        validator = _validator(release, one.kind, one.version)
-        for error in sorted(validator.iter_errors(one.data), key=relevance, reverse=True):
-            finding = _say(one, error)
-            key = (finding.line, finding.reason)
-            errors.setdefault(key, ([], finding))[0].append(release)
-    found = []
-    for lacking, finding in errors.values():
-        if len(lacking) == len(releases()):
-            found.append(finding)
-        else:
-            reason = f"{finding.reason} {_span(lacking)}"
-            found.append(replace(finding, reason=reason))
-    return sorted(found, key=lambda finding: finding.line or 0)
+    validator = _validator(releases()[-1], one.kind, one.version)
+    errors = sorted(validator.iter_errors(one.data), key=relevance, reverse=True)
+    found = {(finding.line, finding.reason): finding for finding in (_say(one, error) for error in errors)}
+    return sorted(found.values(), key=lambda finding: finding.line or 0)
 
 
 def _say(one: Resource, error: ValidationError) -> Finding:
