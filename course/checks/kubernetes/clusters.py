@@ -8,6 +8,7 @@ request is accounted for.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,6 +78,7 @@ class Deployed(Service):
         self._service, self._images = service, images
         self._driver: ApplicationDriver | None = None
         self._problem: CheckFailed | None = None
+        self._address: tuple[str, int] | None = None  # of another Service than that of the driver
 
     # life
 
@@ -141,6 +143,17 @@ class Deployed(Service):
             return real
 
         return hardening.harden(app, image), names
+
+    def through(self, service: str, port: int = 80) -> Deployed:
+        """The same running application, asked through another of its Services.
+
+        Raises:
+            Unmet: that one does not answer.
+        """
+        driver, other = self._reached(), copy.copy(self)
+        with not_graded_on_trouble():
+            other._address = driver.reach(service, port)
+        return other
 
     def _driver_to_change(self) -> ApplicationDriver:
         """The driver of an application that is about to change; no other question gets this application from now on."""
@@ -319,13 +332,13 @@ class Deployed(Service):
             begun = time.monotonic()
             with not_graded_on_trouble():
                 act()
-                problem = driver.settle(timeout)
+                problem = driver.settle(timeout, report.pods)
                 report.finished = problem is None
                 if problem is not None:
                     report.why, report.hint = problem.why, problem.hint
                 report.seconds = time.monotonic() - begun
                 if load is not None and report.finished:
-                    driver.until_gone(30)
+                    driver.until_gone(30, report.pods)
                     if until_reached:
                         self._until_reached(load if isinstance(load, Request) else load[0])
                     time.sleep(0.3)
@@ -344,7 +357,8 @@ class Deployed(Service):
     def _message(self, seconds: float, **message: Any) -> dict[str, Any]:
         driver = self._reached()
         if message["do"] in ("exchange", "open"):
-            message |= {"host": driver.host, "port": driver.port}
+            host, port = self._address or (driver.host, driver.port)
+            message |= {"host": host, "port": port}
         with not_graded_on_trouble():
             return driver.session.request(message, seconds + SLACK_S)
 

@@ -87,8 +87,7 @@ def harden(app: Manifests, image: Callable[[str], str]) -> list[dict[str, Any]]:
     for one in sorted(applied, key=lambda one: ORDER.index(one.kind)):
         data = copy.deepcopy(one.data)
         _strip(data)
-        if one.kind == "Service":
-            _name_protocols((data.get("spec") or {}).get("ports"))
+        name_protocols(data)
         if one.template is not None:
             template: Any = data
             for key in one.template:
@@ -112,10 +111,18 @@ def _strip(data: dict[str, Any], *, keep: bool = False) -> None:
             }
 
 
-def _name_protocols(ports: Any) -> None:
-    """Write the default, without which clusters before 1.21 cannot apply ports on the server's side."""
-    for port in filter(None, ports or []):
-        port.setdefault("protocol", "TCP")
+def name_protocols(data: dict[str, Any]) -> None:
+    """Write the default protocol at all ports of an object, without which clusters before 1.21 cannot apply them."""
+    waiting: list[Any] = [data.get("spec")]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += [value.get(key) for key in ("template", "spec", "containers", "initContainers")]
+            for port in value.get("ports") or () if isinstance(value.get("ports"), list) else ():
+                if isinstance(port, dict):
+                    port.setdefault("protocol", "TCP")
 
 
 def _restrict(pod: dict[str, Any], image: Callable[[str], str]) -> None:
@@ -128,7 +135,6 @@ def _restrict(pod: dict[str, Any], image: Callable[[str], str]) -> None:
     for container in filter(None, [*(pod.get("containers") or []), *(pod.get("initContainers") or [])]):
         container["image"] = image(str(container.get("image") or ""))
         container["imagePullPolicy"] = "IfNotPresent" if "@" in container["image"] else "Always"
-        _name_protocols(container.get("ports"))
         context = container["securityContext"] = dict(container.get("securityContext") or {})
         context["allowPrivilegeEscalation"] = False
         context["capabilities"] = {**(context.get("capabilities") or {}), "drop": ["ALL"]}

@@ -42,6 +42,11 @@ QUOTA = {
         }
     },
 }
+# of a namespace for dry runs: a quota on an amount refuses every pod that does not state it
+DEMANDS: dict[str, Any] = {
+    "metadata": {"name": "demands"},
+    "spec": {"hard": {"requests.cpu": "8", "requests.memory": "16Gi", "limits.memory": "16Gi"}},
+}
 LIMITS = {
     "metadata": {"name": "course"},
     "spec": {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from course.checks.core.expectations import CheckFailed
+from course.checks.kubernetes.pods import PodWatch
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class LoadReport:
         why: why it did not finish.
         hint: what may help.
         records: the requests of the load, in the order in which they were sent.
+        pods: what was seen of the pods meanwhile.
     """
 
     what: str
@@ -63,6 +65,7 @@ class LoadReport:
     why: str = ""
     hint: str | None = None
     records: list[RequestRecord] = field(default_factory=list, repr=False)
+    pods: PodWatch = field(default_factory=PodWatch, repr=False)
 
     @property
     def asked(self) -> int:

@@ -124,6 +124,16 @@ class Manifests:
             fail(f"there is more than one {wanted}", actual=", ".join(one.shown for one in found))
         return found[0]
 
+    def main(self, kind: str, name: str) -> Resource:
+        """The object of a kind with a name, or the only one of its kind, whatever its name.
+
+        For checks of something else than the name, which one check of its own asks for.
+
+        Raises:
+            CheckFailed: there is none, or several of other names.
+        """
+        return self.one(kind, name) if any(one.name == name for one in self.of(kind)) else self.one(kind)
+
     # judging
 
     @bounded(*_READ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,38 @@ class Pod:
     state: str
     image: str
     id: str = field(repr=False, compare=False, default="")
+
+
+class PodWatch:
+    """What was seen of pods, look by look, while an application changed.
+
+    Attributes:
+        least_ready: the smallest number of pods that were ready and not being removed; None before the first look.
+        most: the largest number of pods that were there and not being removed.
+    """
+
+    def __init__(self) -> None:
+        self.least_ready: int | None = None
+        self.most = 0
+        self._going: dict[str, tuple[float, float]] = {}  # pod → when its removal was first seen, and when it last ran
+
+    def look(self, pods: Iterable[dict[str, Any]]) -> None:
+        """Note how things stand."""
+        pods, now = list(pods), time.monotonic()
+        there = remaining(pods)
+        ready = sum(is_ready(pod) for pod in there)
+        self.least_ready = ready if self.least_ready is None else min(self.least_ready, ready)
+        self.most = max(self.most, len(there))
+        for pod in pods:
+            if "deletionTimestamp" in pod["metadata"]:
+                name = str(pod["metadata"]["name"])
+                first, last = self._going.get(name, (now, now))
+                self._going[name] = first, now if is_running(pod) else last
+
+    @property
+    def shortest_end(self) -> float | None:
+        """For how many seconds the pod that ended first still ran when its removal had begun; None when none ended."""
+        return min((last - first for first, last in self._going.values()), default=None)
 
 
 def is_rolled_out(deployment: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ would. Used by `manifests` as the rule "valid".
 
 from __future__ import annotations
 
+import copy
 import difflib
 import functools
 import json
@@ -245,6 +246,51 @@ def _references(schema: Any) -> list[str]:
         elif isinstance(value, list):
             waiting += value
     return found
+
+
+def mended(one: Resource) -> dict[str, Any]:
+    """A copy of an object without what its schema does not know, and with simple values of the right type.
+
+    So one mistyped field, which the rule "valid" reports, hides nothing of the rest. What cannot be mended stays.
+    """
+    data: dict[str, Any] = copy.deepcopy(one.data)
+    served = dict(USUAL).get(one.kind)
+    if served and one.version not in [version for kind, version in USUAL if kind == one.kind]:
+        data["apiVersion"] = served
+    if (one.kind, str(data.get("apiVersion"))) not in USUAL:
+        return data
+    validator = _validator(releases()[-1], one.kind, str(data["apiVersion"]))
+    for _ in range(50):  # one at a time: each changes where the others stand
+        if not any(_mend(data, error) for error in validator.iter_errors(data)):
+            break
+    return data
+
+
+def _mend(data: dict[str, Any], error: ValidationError) -> bool:
+    """Mend one misfit; whether that was possible."""
+    value: Any = error.instance
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties") or {} if isinstance(error.schema, dict) else {}
+        extra = [key for key in value if key not in known]
+        for key in extra:
+            del value[key]
+        return bool(extra)
+    path = list(error.absolute_path)
+    if error.validator != "type" or not path:
+        return False
+    holder: Any = data
+    for key in path[:-1]:
+        holder = holder[key]
+    wanted = _list(error.validator_value)
+    if "string" in wanted and isinstance(value, bool | int | float):
+        holder[path[-1]] = str(value).lower() if isinstance(value, bool) else str(value)
+    elif "integer" in wanted and isinstance(value, str) and value.isdecimal():
+        holder[path[-1]] = int(value[:9])
+    elif isinstance(holder, dict):
+        del holder[path[-1]]
+    else:
+        return False
+    return True
 
 
 # what the schemas cannot say

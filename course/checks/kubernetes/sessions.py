@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import calendar
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -197,6 +198,22 @@ class ClusterSession(Session):
         self._grant(name, APPLIER, isolation.RULES)
         self._wait_for_account(name)
         self.api.patch(f"{inside}/serviceaccounts/default", {"automountServiceAccountToken": False})
+        return name
+
+    @functools.cached_property
+    def policies(self) -> str:
+        """A namespace in which nothing runs: its policies judge what is only tried (a dry run).
+
+        Its quota demands that every container asks for processor time and memory and has a limit of memory; where the
+        cluster serves levels of pod security, it demands the restricted one.
+        """
+        name = f"{self.namespace}-policies"
+        self._create_namespace(name, "policies", {"pod-security.kubernetes.io/enforce": "restricted"})
+        inside = f"/api/v1/namespaces/{name}"
+        self.api.post(f"{inside}/resourcequotas", isolation.DEMANDS)
+        self._wait_for_account(name)
+        path = f"{inside}/resourcequotas/{isolation.DEMANDS['metadata']['name']}"
+        base.wait_until(lambda: bool(self.api.get(path).get("status", {}).get("hard")), 30, f"the quota of {name}")
         return name
 
     @property

@@ -22,10 +22,11 @@ PROGRAM = Path(programs.__file__).with_name("small_flights.py")
 DOCKERFILE = """
 FROM {base}
 COPY small_flights.py /srv/small_flights.py
-RUN printf '#!/bin/sh\\nexec python -B -u /srv/small_flights.py\\n' > /usr/local/bin/gunicorn \\
-    && chmod 755 /usr/local/bin/gunicorn
+RUN printf '#!/bin/sh\\nexec python -B -u /srv/small_flights.py "$@"\\n' > /usr/local/bin/gunicorn \\
+    && chmod 755 /usr/local/bin/gunicorn \\
+    && cp /srv/small_flights.py "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/gunicorn.py"
 WORKDIR /srv
-ENV STAND_IN_VERSION={version}
+ENV STAND_IN_VERSION={version} STAND_IN_MIB={mebibytes} STAND_IN_BUSY={busy}
 USER 10001
 EXPOSE 8000
 CMD ["gunicorn"]
@@ -33,11 +34,13 @@ CMD ["gunicorn"]
 
 
 @functools.cache
-def stand_in(version: str = "1") -> str:
+def stand_in(version: str = "1", *, mebibytes: int = 0, busy: bool = False) -> str:
     """An image in the registry of the course that answers like the service of lab 03, and tells its version.
 
     Args:
         version: what `GET /model` says.
+        mebibytes: how much memory it takes besides its own 20 or so.
+        busy: whether it uses all the processor time that it gets.
 
     Returns:
         Its name, pinned to its digest.
@@ -46,14 +49,15 @@ def stand_in(version: str = "1") -> str:
         NotGradedHere: it is not in the registry yet, and there is no engine that could build it.
     """
     source = PROGRAM.read_bytes()
-    mark = hashlib.sha256(source + DOCKERFILE.encode() + version.encode()).hexdigest()[:16]
+    settings = {"version": version, "mebibytes": mebibytes, "busy": "1" if busy else '""'}
+    mark = hashlib.sha256(source + DOCKERFILE.encode() + repr(settings).encode()).hexdigest()[:16]
     name = f"{registries.address()}/{REPOSITORY}:{mark}"
     if known := registries.digest(name):
         return f"{name.rpartition(':')[0]}@{known}"
     engine = engines.engine()
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
-        dockerfile = DOCKERFILE.format(base=engine.tools_image(), version=version).lstrip().encode()
+        dockerfile = DOCKERFILE.format(base=engine.tools_image(), **settings).lstrip().encode()
         for path, content in (("Dockerfile", dockerfile), (PROGRAM.name, source)):
             entry = tarfile.TarInfo(path)
             entry.size, entry.mode = len(content), 0o644

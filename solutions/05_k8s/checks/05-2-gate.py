@@ -52,14 +52,22 @@ def expect_verdict(gate: Module, right: str, what: str = "", **state: Any) -> No
     expect(gate.verdict(deployment(**state)), f"the verdict ({what})").equals(right)
 
 
-@question.check(points=2)
-def three_states_are_told_apart(gate: Module) -> None:
-    """complete, progressing and stalled are told apart"""
+@question.check(points=1)
+def complete_is_told_from_progressing(gate: Module) -> None:
+    """complete and progressing are told apart"""
     expect_verdict(
         gate, "complete", "all 3 pods are new and ready", wanted=3, there=3, updated=3, available=3, progressing=DONE
     )
     expect_verdict(
         gate, "progressing", "1 of 3 pods is new", wanted=3, there=4, updated=1, available=3, progressing=GOING
+    )
+
+
+@question.check(points=1)
+def stalled_is_told_from_progressing(gate: Module) -> None:
+    """stalled and progressing are told apart"""
+    expect_verdict(
+        gate, "progressing", "2 of 3 pods are new", wanted=3, there=4, updated=2, available=3, progressing=GOING
     )
     expect_verdict(
         gate, "stalled", "a new pod never became ready", wanted=3, there=4, updated=1, available=3, progressing=LATE
@@ -81,9 +89,7 @@ def the_way_back_is_the_revision_before(gate: Module) -> None:
 
 
 ### BEGIN HIDDEN TESTS
-@question.check(
-    points=1, hidden=True, needs=three_states_are_told_apart, hint="of which generation does the status speak?"
-)
+@question.check(points=1, hidden=True, hint="of which generation does the status speak?")
 def old_news_is_no_news(gate: Module) -> None:
     """what the status says of an earlier manifest is not believed, good or bad"""
     for progressing in (DONE, LATE):
@@ -94,7 +100,6 @@ def old_news_is_no_news(gate: Module) -> None:
 @question.check(
     points=1,
     hidden=True,
-    needs=three_states_are_told_apart,
     hint="old pods that are still there, new ones that are not available yet, a number or a condition that is left out",
 )
 def details_count(gate: Module) -> None:
@@ -116,7 +121,6 @@ def details_count(gate: Module) -> None:
 @question.check(
     points=1,
     hidden=True,
-    needs=the_way_back_is_the_revision_before,
     hint='is "10" more than "9"? After an undo, which revision is the one before? And if there is only one?',
 )
 def the_way_back_is_not_a_trap(gate: Module) -> None:

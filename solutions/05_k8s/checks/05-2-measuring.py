@@ -60,7 +60,6 @@ def failures_are_lost_and_refusals_are_not(measuring: Module) -> None:
 @question.check(
     points=1,
     hidden=True,
-    needs=versions_are_counted,
     hint="shuffle the records; ask nobody for a second or two; take pieces of half a second",
 )
 def order_silence_and_steps(measuring: Module) -> None:

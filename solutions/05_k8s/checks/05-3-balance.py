@@ -35,7 +35,7 @@ def requests_are_counted(balance: Module) -> None:
     expect(counts, "requests_per_pod()").equals({"flights-x7": 7, "flights-q2": 5})
 
 
-@question.check(points=1, needs=requests_are_counted)
+@question.check(points=1)
 def idle_pods_are_seen(balance: Module) -> None:
     """a pod that got no request is in the result"""
     expect(balance.requests_per_pod(LOGS, "try-"), "requests_per_pod()").equals(
@@ -60,7 +60,6 @@ def chance_is_allowed_for(balance: Module) -> None:
 @question.check(
     points=1,
     hidden=True,
-    needs=requests_are_counted,
     hint="lines that are no JSON, or JSON but no object; ids that are no text; two lines of one request; no line",
 )
 def logs_are_as_they_are(balance: Module) -> None:
@@ -74,7 +73,6 @@ def logs_are_as_they_are(balance: Module) -> None:
 @question.check(
     points=1,
     hidden=True,
-    needs=chance_is_allowed_for,
     hint="how uneven chance makes it depends on how many requests there were; try 12, and 100,000",
 )
 def few_and_many(balance: Module) -> None:

@@ -25,7 +25,7 @@ def all_parts_are_added(cost: Module) -> None:
     expect(said, "monthly(), where 1 % of 259,200 requests are worth 0.50 each,").is_close(125 + 1296.0, abs=0.01)
 
 
-@question.check(points=1, needs=all_parts_are_added)
+@question.check(points=1)
 def the_cheapest_is_found(cost: Module) -> None:
     """the cheapest option is found, and it is not always the same"""
     options = {"small": SMALL, "large": LARGE}
@@ -39,7 +39,6 @@ def the_cheapest_is_found(cost: Module) -> None:
 @question.check(
     points=1,
     hidden=True,
-    needs=all_parts_are_added,
     hint="how many machines for 100 requests a second, for 101, for 950?",
 )
 def machines_are_whole(cost: Module) -> None:
@@ -53,9 +52,7 @@ def machines_are_whole(cost: Module) -> None:
         expect(cost.monthly(option, {**QUIET, "requests_per_second": rate})).equals(None)
 
 
-@question.check(
-    points=1, hidden=True, needs=the_cheapest_is_found, hint="an option that cannot do it costs None, not 0"
-)
+@question.check(points=1, hidden=True, hint="an option that cannot do it costs None, not 0")
 def what_cannot_be_done_is_not_cheap(cost: Module) -> None:
     """an option that cannot carry the load is never the cheapest"""
     options = {"small": SMALL, "large": LARGE}

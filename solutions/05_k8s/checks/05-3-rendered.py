@@ -34,7 +34,6 @@ def later_values_win(rendered: dict[str, Any]) -> None:
 @question.check(
     points=1,
     hidden=True,
-    needs=later_values_win,
     hint="what happens to keys of a dictionary that the later file does not name?",
 )
 def dictionaries_are_merged(rendered: dict[str, Any]) -> None:

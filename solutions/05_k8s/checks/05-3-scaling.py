@@ -36,7 +36,7 @@ def busy_pods_get_help(scaling: Module) -> None:
     expect_wish(scaling, 3, 4, 40, hint="a part of a pod counts as a whole pod")
 
 
-@question.check(points=1, needs=busy_pods_get_help)
+@question.check(points=1)
 def bounds_hold(scaling: Module) -> None:
     """it stays within its bounds"""
     expect_wish(scaling, 6, 4, 240, least=2, most=6)
@@ -55,7 +55,6 @@ def a_larger_wish_is_remembered(scaling: Module) -> None:
 @question.check(
     points=1,
     hidden=True,
-    needs=busy_pods_get_help,
     hint="of a target of 50 %, ten per cent are 5: from 45 to 55 nothing changes. Do the bounds hold also then?",
 )
 def small_differences_change_nothing(scaling: Module) -> None:
@@ -72,7 +71,6 @@ def small_differences_change_nothing(scaling: Module) -> None:
 @question.check(
     points=1,
     hidden=True,
-    needs=a_larger_wish_is_remembered,
     hint="a wish that is just as old as the window still counts",
 )
 def the_window_ends_where_it_should(scaling: Module) -> None:
