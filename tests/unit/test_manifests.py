@@ -16,8 +16,8 @@ from course.checks.core.expectations import CheckFailed, Unmet
 from course.checks.kubernetes import policies
 from course.checks.kubernetes.hardening import harden
 from course.checks.kubernetes.manifests import Manifests, manifests
-from course.checks.kubernetes.resource_files import find, quantity, read
-from course.checks.kubernetes.schemas import releases, valid
+from course.checks.kubernetes.resource_files import Resource, find, quantity, read
+from course.checks.kubernetes.schemas import mended, releases, valid
 
 DEPLOYMENT = """
     apiVersion: apps/v1
@@ -699,3 +699,13 @@ def test_what_is_allowed_and_valid_can_be_held(shipped, odd):
                     assert "namespace" not in one["metadata"]
                 count += 1
     assert count >= 3
+
+
+def test_a_mended_copy_has_no_unknown_fields_and_simple_values_of_the_right_type(ship):
+    app = ship(("replicas: 2", 'replica: 2\n  revisionHistoryLimit: "3"'), ("LOG_LEVEL: info", "LOG_LEVEL: 3"))
+    data = [mended(one) for one in app.resources]
+    assert "replica" not in data[0]["spec"]
+    assert data[0]["spec"]["revisionHistoryLimit"] == 3
+    assert data[2]["data"]["LOG_LEVEL"] == "3"
+    assert not Manifests("mended", lambda: [Resource(one, "text") for one in data]).findings("valid")
+    assert "replica" in app.one("Deployment").data["spec"], "the shipped ones stay as they are"

@@ -327,7 +327,8 @@ class DeploymentState:
 
 
 def _owner(one: Mapping[str, Any]) -> str:
-    return str(next(iter(one["metadata"].get("ownerReferences") or []), {}).get("name"))
+    owners: list[dict[str, Any]] = one["metadata"].get("ownerReferences") or []
+    return str(owners[0].get("name")) if owners else ""
 
 
 def _leave(session: ClusterSession, namespace: str) -> None:

@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from course.checks.kubernetes.manifests import Manifests
-from course.checks.kubernetes.resource_files import ContainerSpec
+from course.checks.kubernetes.resource_files import ContainerSpec, Resource
 
 ITSELF = "the Deployment itself"
 
@@ -14,10 +14,12 @@ ITSELF = "the Deployment itself"
 def environment(app: Manifests, container: ContainerSpec) -> dict[str, tuple[str, Any]]:
     """The variables of a container: name → (kind of the source, value).
 
-    The source is "ConfigMap", "Secret", or "the Deployment itself". As in Kubernetes, `env` wins over `envFrom`, and what
-    stands later over what stands before it. What refers to something that is not there is left out.
+    The source is "ConfigMap", "Secret", or "the Deployment itself". As in Kubernetes, `env` wins over `envFrom`, and
+    what stands later over what stands before it. What refers to something that is not there is left out.
     """
-    held = {(one.kind, one.name): _data(one.kind, one) for one in app.resources if one.kind in ("ConfigMap", "Secret")}
+    held: dict[tuple[str, Any], dict[str, Any]] = {
+        (one.kind, one.name): _data(one.kind, one) for one in app.resources if one.kind in ("ConfigMap", "Secret")
+    }
     variables: dict[str, tuple[str, Any]] = {}
     for source in _mappings(container.get("envFrom")):
         for kind, key in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
@@ -36,7 +38,7 @@ def environment(app: Manifests, container: ContainerSpec) -> dict[str, tuple[str
     return variables
 
 
-def _data(kind: str, one: Any) -> dict[str, Any]:
+def _data(kind: str, one: Resource) -> dict[str, Any]:
     data: dict[str, Any] = one.mapping("data")
     if kind == "Secret":
         return {key: decoded(value) for key, value in data.items()} | one.mapping("stringData")

@@ -11,8 +11,8 @@ from course.checks.docker import registries
 from course.checks.docker.images import Image
 from course.checks.kubernetes.manifests import Manifests
 
-# The order in which kinds are applied. A Namespace is not: grading has its own. Nor is a NetworkPolicy: policies add up,
-# so that one of a student could open what the grader's own keeps closed.
+# The order in which kinds are applied. A Namespace is not: grading has its own. Nor is a NetworkPolicy: policies add
+# up, so that one of a student could open what the grader's own keeps closed.
 ORDER = (
     "ServiceAccount",
     "ConfigMap",

@@ -54,7 +54,7 @@ def build(name: str) -> str:
         Unmet: something is missing, or it cannot be built.
         CheckFailed: it names what is not among the shipped files.
     """
-    folders = _folders(name.strip("/"))
+    used = folders(name)
     program = shutil.which("kubectl")
     if program is None:
         not_graded_here("there is no kubectl, which builds kustomizations")
@@ -63,7 +63,7 @@ def build(name: str) -> str:
         not_graded_here(f"kubectl {shown} is too old to build kustomizations: install kubectl {oldest} or newer")
     with tempfile.TemporaryDirectory(prefix="course-") as scratch:
         top = Path(scratch)
-        _copy(folders, top)
+        _copy(used, top)
         command = ["/bin/sh", "-c", 'exec "$1" kustomize "$2" > built.yaml', "sh", program, f"./{name.strip('/')}"]
         done = processes.run(command, cwd=top, timeout=TIMEOUT_S, readable=[Path(program).resolve().parent])
         built = top / "built.yaml"
@@ -76,9 +76,14 @@ def build(name: str) -> str:
         return built.read_text(encoding="utf-8")
 
 
-def _folders(name: str) -> list[str]:
-    """The folders whose kustomizations are used, that of the given name first; each was read and accepted."""
-    waiting: list[str] = [name]
+def folders(name: str) -> list[str]:
+    """The folders whose kustomizations are used, that of the given name first; each was read and accepted.
+
+    Raises:
+        Unmet: something is missing, or cannot be read.
+        CheckFailed: it names what is not among the shipped files.
+    """
+    waiting: list[str] = [name.strip("/")]
     seen: list[str] = []
     while waiting:
         folder = waiting.pop()

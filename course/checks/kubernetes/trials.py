@@ -141,7 +141,7 @@ def without_faults(app: Manifests, *, bare: str | None = None) -> Manifests:
 
 
 def _mend_deployment(data: dict[str, Any], *, bare: bool, probes: bool, references: bool) -> None:
-    spec = data.get("spec")
+    spec: Any = data.get("spec")
     template = spec.get("template") if isinstance(spec, dict) else None
     if not isinstance(template, dict) or not isinstance(template.get("spec"), dict):
         return
@@ -172,7 +172,7 @@ def _mend_deployment(data: dict[str, Any], *, bare: bool, probes: bool, referenc
 
 
 def _mend_pod(pod: dict[str, Any]) -> None:
-    """Give the containers of a pod a place for temporary files, the image's own command, and a user that is not root."""
+    """Give the containers of a pod a place for temporary files, the image's own command, and a user but root."""
     containers = [one for one in pod.get("containers") or [] if isinstance(one, dict)]
     for holder in (pod, *containers):
         context = holder.get("securityContext")
@@ -284,7 +284,7 @@ def _inside(log: str) -> dict[str, Any] | None:
 
 
 def side_by_side(
-    apps: Mapping[str, Manifests], images: Mapping[str, str], *, seconds: float = 40.0, steady: float = 10.0
+    apps: Mapping[str, Manifests], images: Mapping[str, str], *, seconds: float = 30.0, steady: float = 10.0
 ) -> dict[str, str | None]:
     """Run several applications of one Deployment and one Service, each named after it, in one namespace.
 
@@ -346,7 +346,7 @@ def _watched(
                     found[name] = _unreached(driver, name, ports[name])
             else:
                 since.pop(name, None)
-            if name not in found and now > deadline + steady:
+            if name not in found and not state.ready and now > deadline:
                 found[name] = state.problem.why or f"no pod became ready within {seconds:g} seconds"
         time.sleep(_LOOK_S)
     return found

@@ -1,13 +1,20 @@
-"""Do the manifests of the service say all that it needs in order to run safely on any cluster?"""
+"""Do the manifests of the service say all that it needs in order to run safely on any cluster?
 
-import base64
+They are judged as text. Where there is a cluster, its API server judges them too (a dry run), and one pod of the
+Deployment runs without its probes, so that what arrives in a container is seen there, whatever else is wrong.
+"""
+
 from typing import Any
 
 from course.checks import Question, expect, fail, fixture
+from course.checks.kubernetes.environments import environment
 from course.checks.kubernetes.manifests import Manifests, manifests
 from course.checks.kubernetes.resource_files import Resource, quantity
+from course.checks.kubernetes.stand_ins import stand_in
+from course.checks.kubernetes.trials import Observation, accepted, observed, pods_accepted
 
 question = Question("Manifests", points=16)
+NEEDS_MIB = 64  # what the stand-in takes besides the 20 or so of Python: together about as much as the service
 
 
 @fixture
@@ -16,117 +23,119 @@ def app() -> Manifests:
     return manifests("k8s")
 
 
-def decoded(text: Any) -> str | None:
-    try:
-        return base64.b64decode(str(text), validate=True).decode()
-    except ValueError:
-        return None
+def deployment(app: Manifests) -> Resource:
+    """The Deployment that was asked for; a check of its own judges its name."""
+    return app.main("Deployment", "late-flights")
 
 
-def environment(app: Manifests) -> dict[str, tuple[str, Any]]:
-    """What the containers of late-flights are given: name → (kind of the source, value)."""
-    variables: dict[str, tuple[str, Any]] = {}
-    held: dict[tuple[str, Any], dict[str, Any]] = {}
-    for resource in app.resources:
-        if resource.kind in ("ConfigMap", "Secret"):
-            data = resource.mapping("data")
-            if resource.kind == "Secret":
-                data = {key: decoded(value) for key, value in data.items()} | resource.mapping("stringData")
-            held[resource.kind, resource.name] = data
-    for container in app.one("Deployment", "late-flights").containers:
-        entries = container.get("envFrom", []), container.get("env", [])
-        for source in [entry for entry in entries[0] if isinstance(entry, dict)]:
-            for kind, key in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
-                for name, value in held.get((kind, (source.get(key) or {}).get("name")), {}).items():
-                    variables[f"{source.get('prefix') or ''}{name}"] = kind, value
-        for entry in [entry for entry in entries[1] if isinstance(entry, dict)]:
-            name, origin = str(entry.get("name")), entry.get("valueFrom")
-            if not isinstance(origin, dict):
-                variables[name] = "the Deployment itself", entry.get("value")
-                continue
-            for kind, key in (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")):
-                wanted = origin.get(key) or {}
-                values = held.get((kind, wanted.get("name")), {})
-                if wanted.get("key") in values:
-                    variables[name] = kind, values[wanted["key"]]
-    return variables
+def service(app: Manifests) -> Resource:
+    """The Service that was asked for; a check of its own judges its name."""
+    return app.main("Service", "late-flights")
 
 
-def parts(app: Manifests) -> tuple[Resource, Resource]:
-    """The Deployment and the Service that were asked for."""
-    return app.one("Deployment", "late-flights"), app.one("Service", "late-flights")
+def variables(app: Manifests) -> dict[str, tuple[str, Any]]:
+    """What the containers of the Deployment are given: name → (kind of the source, value)."""
+    found: dict[str, tuple[str, Any]] = {}
+    for container in deployment(app).containers:
+        found |= environment(app, container)
+    return found
+
+
+def look(app: Manifests) -> Observation | None:
+    """What one pod showed on the cluster; None where there is none, or it cannot be tried."""
+    name = service(app).name if app.of("Service") else None
+    return observed(app, deployment(app), name, lambda: stand_in("1", mebibytes=NEEDS_MIB))
+
+
+def arrives(app: Manifests, name: str, value: str) -> None:
+    """Fail unless a container on the cluster really has a variable; pass where none can be seen."""
+    seen = look(app)
+    if seen is not None and seen.inside is not None:
+        expect(seen.inside["environment"].get(name), f"{name} in a container on the cluster").equals(value)
 
 
 @question.check(points=1)
 def all_parts_are_there(app: Manifests) -> None:
     """a Deployment and a Service named late-flights, a ConfigMap and a Secret"""
     app.expect_kinds("Deployment", "Service", "ConfigMap", "Secret")
-    parts(app)
+    app.one("Deployment", "late-flights")
+    app.one("Service", "late-flights")
 
 
 @question.check(points=2)
 def kubernetes_takes_them(app: Manifests) -> None:
-    """every recent release of Kubernetes takes them, and they stay within their namespace"""
-    parts(app)
+    """Kubernetes takes them, and they stay within their namespace"""
+    deployment(app)
     app.expect("valid")
     app.expect("allowed")
+    if not app.findings("selectors"):  # the next check speaks of them
+        accepted(app)
 
 
 @question.check(points=1)
 def selectors_find_pods(app: Manifests) -> None:
     """selectors find the pods that they mean"""
-    parts(app)
+    deployment(app), service(app)
     app.expect("selectors")
 
 
 @question.check(points=1)
 def ports_lead_to_the_container(app: Manifests) -> None:
     """the Service's port 80 leads to a port of the container"""
-    _, service = parts(app)
     app.expect("ports")
-    ports = [port.get("port") for _, port in service.items("spec.ports")]
+    ports = [port.get("port") for _, port in service(app).items("spec.ports")]
     if 80 not in ports:
         fail("the Service has no port 80", expected=80, actual=ports)
+    if not app.findings("selectors") and (seen := look(app)) is not None and seen.unreached:
+        fail(f"on the cluster, {seen.unreached}")
 
 
 @question.check(points=1)
 def settings_come_from_the_configmap(app: Manifests) -> None:
     """WEB_CONCURRENCY and WEB_THREADS come from a ConfigMap"""
-    variables = environment(app)
-    app.expect("references")
+    given = variables(app)
     for name, value in (("WEB_CONCURRENCY", "1"), ("WEB_THREADS", "4")):
-        if name not in variables:
-            fail(f"the container is not given {name}", hint="envFrom gives all keys of a ConfigMap, env one by one")
-        expect(variables[name][0], f"the source of {name}").equals("ConfigMap")
-        expect(variables[name][1], name).equals(value, hint="the environment holds text, so write the number in quotes")
+        if name not in given:
+            known = ", ".join(sorted(given)) or "no variable"
+            fail(
+                f"the container is not given {name}",
+                actual=known,
+                hint="envFrom gives all keys of a ConfigMap, env one by one, each by its name, letter by letter",
+            )
+        expect(given[name][0], f"the source of {name}").equals("ConfigMap")
+        expect(given[name][1], name).equals(value, hint="the environment holds text, so write the number in quotes")
+        arrives(app, name, value)
 
 
 @question.check(points=2)
 def the_key_stands_in_the_secret(app: Manifests) -> None:
     """the weather service's key stands in the Secret alone, and the container takes it from there"""
-    variables = environment(app)
+    given = variables(app)
     app.expect("no secrets")
-    app.expect("references")
-    if "WEATHER_API_KEY" not in variables:
-        fail("the container is not given WEATHER_API_KEY", hint="env with valueFrom.secretKeyRef names Secret and key")
-    expect(variables["WEATHER_API_KEY"][0], "the source of WEATHER_API_KEY").equals("Secret")
+    if "WEATHER_API_KEY" not in given:
+        hint = "env with valueFrom.secretKeyRef names Secret and key"
+        fail("the container is not given WEATHER_API_KEY", actual=", ".join(sorted(given)) or "no variable", hint=hint)
+    expect(given["WEATHER_API_KEY"][0], "the source of WEATHER_API_KEY").equals("Secret")
     hint = "stringData takes it as it is; data wants it in Base64, without a line break at its end"
-    expect(variables["WEATHER_API_KEY"][1], "the key in the Secret").equals("made-up-key-4711", hint=hint)
+    expect(given["WEATHER_API_KEY"][1], "the key in the Secret").equals("made-up-key-4711", hint=hint)
+    arrives(app, "WEATHER_API_KEY", "made-up-key-4711")
 
 
 @question.check(points=2)
 def probes_ask_what_fits(app: Manifests) -> None:
     """three probes, and each asks what fits it"""
     app.expect("probes")
-    for deployment in app.of("Deployment"):
-        if not any(container.get("startupProbe") for container in deployment.containers):
-            fail(f"{deployment.shown} has no startupProbe", hint="it holds the other two back until the start is done")
+    if not any(container.get("startupProbe") for container in deployment(app).containers):
+        hint = "it holds the other two back until the start is done"
+        fail(f"{deployment(app).shown} has no startupProbe", hint=hint)
 
 
 @question.check(points=1)
 def it_says_what_it_needs(app: Manifests) -> None:
     """requests and limits are there"""
     app.expect("resources")
+    if not app.findings("non-root", "restricted", "valid"):  # other checks speak of them
+        pods_accepted(app)
 
 
 @question.check(points=1)
@@ -135,8 +144,7 @@ def the_image_is_pinned(app: Manifests) -> None:
     app.expect("pinned image")
     repositories = [
         str(container.get("image")).partition("@")[0].rpartition("/")[2].partition(":")[0]
-        for deployment in app.of("Deployment")
-        for container in deployment.containers
+        for container in deployment(app).containers
     ]
     if "late-flights" not in repositories:
         fail("no container runs the image late-flights", actual=", ".join(repositories))
@@ -147,3 +155,5 @@ def it_has_no_needless_rights(app: Manifests) -> None:
     """it does not run as root, gains no rights, and its system calls are filtered"""
     app.expect("non-root")
     app.expect("restricted")
+    if (seen := look(app)) is not None and seen.inside is not None and seen.inside["user"] == 0:
+        fail("on the cluster, the container runs as root")

@@ -52,14 +52,22 @@ def expect_verdict(gate: Module, right: str, what: str = "", **state: Any) -> No
     expect(gate.verdict(deployment(**state)), f"the verdict ({what})").equals(right)
 
 
-@question.check(points=2)
-def three_states_are_told_apart(gate: Module) -> None:
-    """complete, progressing and stalled are told apart"""
+@question.check(points=1)
+def complete_is_told_from_progressing(gate: Module) -> None:
+    """complete and progressing are told apart"""
     expect_verdict(
         gate, "complete", "all 3 pods are new and ready", wanted=3, there=3, updated=3, available=3, progressing=DONE
     )
     expect_verdict(
         gate, "progressing", "1 of 3 pods is new", wanted=3, there=4, updated=1, available=3, progressing=GOING
+    )
+
+
+@question.check(points=1)
+def stalled_is_told_from_progressing(gate: Module) -> None:
+    """stalled and progressing are told apart"""
+    expect_verdict(
+        gate, "progressing", "2 of 3 pods are new", wanted=3, there=4, updated=2, available=3, progressing=GOING
     )
     expect_verdict(
         gate, "stalled", "a new pod never became ready", wanted=3, there=4, updated=1, available=3, progressing=LATE

@@ -36,7 +36,7 @@ def busy_pods_get_help(scaling: Module) -> None:
     expect_wish(scaling, 3, 4, 40, hint="a part of a pod counts as a whole pod")
 
 
-@question.check(points=1, needs=busy_pods_get_help)
+@question.check(points=1)
 def bounds_hold(scaling: Module) -> None:
     """it stays within its bounds"""
     expect_wish(scaling, 6, 4, 240, least=2, most=6)

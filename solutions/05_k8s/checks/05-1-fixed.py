@@ -141,7 +141,7 @@ def nothing_right_was_taken_away() -> None:
 
 ### BEGIN HIDDEN TESTS
 def places(value: Any, fault: str, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a document, as a path; the entries of a list are known by their names. What was at fault is not."""
+    """Every place in a document but what was at fault, as a path; the entries of a list are known by their names."""
     yield path
     if isinstance(value, dict):
         for key, inner in value.items():

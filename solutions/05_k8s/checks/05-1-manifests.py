@@ -1,7 +1,7 @@
 """Do the manifests of the service say all that it needs in order to run safely on any cluster?
 
-They are judged as text. Where there is a cluster, its API server judges them too (a dry run), and one pod of the Deployment
-runs without its probes, so that what arrives in a container is seen there, whatever else is wrong.
+They are judged as text. Where there is a cluster, its API server judges them too (a dry run), and one pod of the
+Deployment runs without its probes, so that what arrives in a container is seen there, whatever else is wrong.
 """
 
 from typing import Any
@@ -100,7 +100,7 @@ def settings_come_from_the_configmap(app: Manifests) -> None:
             fail(
                 f"the container is not given {name}",
                 actual=known,
-                hint="envFrom gives all keys of a ConfigMap, env one by one; a key is found by its name, letter by letter",
+                hint="envFrom gives all keys of a ConfigMap, env one by one, each by its name, letter by letter",
             )
         expect(given[name][0], f"the source of {name}").equals("ConfigMap")
         expect(given[name][1], name).equals(value, hint="the environment holds text, so write the number in quotes")

@@ -1,7 +1,7 @@
 """Does the Deployment update from version 1 to version 2 without losing a request?
 
-The manifest is judged as text. Where there is a cluster, version 1 is updated to version 2 there, once, while callers ask,
-and what was seen of the pods and of the requests decides.
+The manifest is judged as text. Where there is a cluster, version 1 is updated to version 2 there, once, while callers
+ask, and what was seen of the pods and of the requests decides.
 """
 
 import re

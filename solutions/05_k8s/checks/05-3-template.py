@@ -1,113 +1,95 @@
-"""Does the template of the chart make an autoscaler of the chart's values?"""
+"""Does the template of the chart make an autoscaler of the chart's values?
 
-import re
+It is put into the chart of the course and rendered with other values, by Helm where it is installed. Where there is a
+cluster, the whole chart is applied there, and its autoscaler is seen to scale its Deployment.
+"""
+
 from typing import Any
 
-from course.checks import Question, expect, fail, not_graded_here, text
-from course.checks.files.reading import parse
+from course.checks import Question, expect, fail, fixture
+from course.checks.kubernetes.autoscalers import bounds, scaled
+from course.checks.kubernetes.charts import Chart, chart
+from course.checks.kubernetes.manifests import Manifests
+from course.checks.kubernetes.resource_files import Resource
+from course.checks.kubernetes.stand_ins import stand_in
+from course.checks.kubernetes.trials import accepted, cluster_or_none
 
 question = Question("A template of your own", points=3)
-NAME = "chart/templates/autoscaler.yaml"
-MAX_BYTES = 1 << 13
-WORDS = r"\s([^{}]*?)\s"
-ACTION = re.compile(
-    rf"\s*\{{\{{-{WORDS}-\}}\}}\s*|\s*\{{\{{-{WORDS}?\}}\}}|\{{\{{{WORDS}?-\}}\}}\s*|\{{\{{([^{{}}]*?)\}}\}}"
-)
+NAME = "templates/autoscaler.yaml"
+VERSIONS = ("autoscaling/v1", "autoscaling/v2")
 
 
-def said(match: re.Match[str]) -> str:
-    """What stands between the braces."""
-    return " ".join(next(part for part in match.groups() if part is not None).split())
+@fixture
+def whole() -> Chart:
+    """The chart of the course, with the shipped template in it."""
+    return chart("given/scale/chart")
 
 
-def value_of(words: str, values: dict[str, Any], release: str) -> str:
-    """What an action becomes: a value, in quotes or not."""
-    place, *filters = (part.strip() for part in words.split("|"))
-    if any(name not in ("quote", "int") for name in filters):
-        not_graded_here(f"{NAME} says {{{{ {words[:60]} }}}}, which this check does not know")
-    value: Any
-    if place in (".Release.Name", ".Chart.Name"):
-        value = release if place == ".Release.Name" else "late-flights"
-    elif re.fullmatch(r"\.Values(\.\w+)+", place):
-        value = values
-        for key in place.split(".")[2:]:
-            if not isinstance(value, dict) or key not in value:
-                known = "autoscaler.enabled, autoscaler.least, autoscaler.most, autoscaler.busy"
-                fail(
-                    f"{{{{ {words[:60]} }}}} leads to no value",
-                    expected=known,
-                    hint="letter by letter, from .Values on",
-                )
-            value = value[key]
-    else:
-        not_graded_here(f"{NAME} says {{{{ {words[:60]} }}}}, which this check does not know")
-    written = str(value).lower() if isinstance(value, bool) else str(value)
-    return f'"{written}"' if "quote" in filters else written
+def made(whole: Chart, release: str = "autumn", **autoscaler: Any) -> Resource:
+    """The HorizontalPodAutoscaler that comes out of the template."""
+    out = rendered(whole, release, **autoscaler)
+    scalers = out.of("HorizontalPodAutoscaler")
+    if len(scalers) != 1:
+        kinds = ", ".join(one.shown for one in out.resources) or "nothing"
+        fail("one HorizontalPodAutoscaler should come out", actual=kinds)
+    return scalers[0]
 
 
-def filled_in(release: str, **autoscaler: Any) -> Any:
-    """The template with values filled in, as data; None when nothing comes out."""
-    values = {"autoscaler": {"enabled": True, "least": 2, "most": 6, "busy": 60, **autoscaler}, "replicas": 3}
-    source = re.sub(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", "", text(NAME, max_bytes=MAX_BYTES), flags=re.DOTALL)
-    conditions = [match for match in ACTION.finditer(source) if said(match).startswith("if ") or said(match) == "end"]
-    if conditions:
-        if len(conditions) != 2 or said(conditions[0])[:3] != "if " or said(conditions[1]) != "end":
-            not_graded_here(f"{NAME} has more than one if with its end")
-        begin, end = conditions
-        kept = value_of(said(begin)[3:], values, release) not in ("", "0", "false")
-        inner = source[begin.end() : end.start()] if kept else ""
-        source = f"{source[: begin.start()]}\n{inner}\n{source[end.end() :]}"
-    made = ACTION.sub(lambda match: value_of(said(match), values, release), source)
-    if not any(
-        line.strip() and not line.lstrip().startswith("#") and line.strip() != "---" for line in made.splitlines()
-    ):
-        return None
-    return parse(made, f"{NAME}, filled in,")
-
-
-def made(release: str, **autoscaler: Any) -> dict[str, Any]:
-    """The HorizontalPodAutoscaler that comes out."""
-    scaler = filled_in(release, **autoscaler)
-    if not isinstance(scaler, dict) or scaler.get("kind") != "HorizontalPodAutoscaler":
-        fail("no HorizontalPodAutoscaler comes out", actual=scaler if scaler is not None else "nothing")
-    return scaler
+def rendered(whole: Chart, release: str, **autoscaler: Any) -> Manifests:
+    """What comes out of the template."""
+    values = {"enabled": True, "least": 2, "most": 6, "busy": 60, **autoscaler}
+    return whole.rendered(release, {"autoscaler": values}, only=NAME)
 
 
 @question.check(points=1)
-def numbers_come_from_the_values() -> None:
+def numbers_come_from_the_values(whole: Chart) -> None:
     """its numbers come from the values"""
+    hint = "a place that is not in the values becomes nothing: .Values.autoscaler has enabled, least, most and busy"
     for least, most, busy in ((2, 6, 60), (3, 11, 75)):
-        spec = made("autumn", least=least, most=most, busy=busy).get("spec", {})
-        wanted = {"minReplicas": least, "maxReplicas": most, "targetCPUUtilizationPercentage": busy}
-        for key, number in wanted.items():
-            expect(spec.get(key), f"{key}, with least: {least}, most: {most}, busy: {busy}").equals(number)
+        asked = bounds(made(whole, least=least, most=most, busy=busy))
+        given = f"with least: {least}, most: {most}, busy: {busy}"
+        for name, number, wanted in (
+            ("least", asked.least, least),
+            ("largest", asked.most, most),
+        ):
+            expect(number, f"the {name} number of pods, {given},").equals(wanted, hint=hint)
+        expect(asked.busy, f"how busy pods should be, {given},").equals(busy, hint=hint)
+    version = made(whole).version
+    if version not in VERSIONS:
+        fail("its apiVersion is not one that is served now", expected=" or ".join(VERSIONS), actual=version)
 
 
-@question.check(points=1, needs=numbers_come_from_the_values)
-def names_come_from_the_release() -> None:
+@question.check(points=1)
+def names_come_from_the_release(whole: Chart) -> None:
     """it scales the chart's Deployment, whatever the release is called"""
     for release in ("autumn", "trial-7"):
-        scaler = made(release)
-        target = scaler.get("spec", {}).get("scaleTargetRef", {})
+        scaler = made(whole, release)
+        target = scaler.mapping("spec.scaleTargetRef")
         expect(target.get("kind"), "the kind that it scales").equals("Deployment")
         hint = "what does the chart's own template call its Deployment?"
         expect(target.get("name"), f"the name that it scales, in the release {release}").equals(
             f"{release}-late-flights", hint=hint
         )
-        if release not in str(scaler.get("metadata", {}).get("name")):
-            fail(
-                "two releases in one namespace would share this autoscaler",
-                hint="its name should hold that of the release",
-            )
+        if release not in scaler.name:
+            reason = "two releases in one namespace would share this autoscaler"
+            fail(reason, actual=scaler.name, hint="its name should hold that of the release")
+    if cluster_or_none() is not None:
+        app = whole.rendered("autumn", {"autoscaler": {"enabled": True, "least": 2, "most": 3, "busy": 60}})
+        accepted(app)
+        with question.progress("the chart on the cluster") as step:
+            step("it is applied, and scales")
+            seen = scaled(app, lambda: stand_in("1"), until=2, seconds=45)
+        if max(seen.replicas) < 2:
+            fail("on the cluster, it did not scale the chart's Deployment", actual=seen.why or "no reason is given")
 
 
 ### BEGIN HIDDEN TESTS
-@question.check(points=1, hidden=True, needs=numbers_come_from_the_values, hint="what stands between if and end?")
-def it_can_be_switched_off() -> None:
+@question.check(points=1, hidden=True, hint="what stands between if and end?")
+def it_can_be_switched_off(whole: Chart) -> None:
     """with enabled: false nothing comes out"""
-    if filled_in("autumn", enabled=False) is not None:
-        fail("something comes out")
-    expect(made("autumn").get("apiVersion")).equals("autoscaling/v1")
+    if left := rendered(whole, "autumn", enabled=False).resources:
+        fail("something comes out", actual=", ".join(one.shown for one in left))
+    made(whole)
 
 
 ### END HIDDEN TESTS

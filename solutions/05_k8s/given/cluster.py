@@ -93,6 +93,7 @@ class Space:
         self.name = f"course-{user}-{secrets.token_hex(3)}"
         self.core = self.apps = self.autoscaling = None
         self._keeper: subprocess.Popen | None = None
+        self._built: list[str] = []  # images that this notebook gave a name to in the engine
 
     def __bool__(self) -> bool:
         return self.why_not is None
@@ -126,9 +127,10 @@ class Space:
         self.core.create_namespace({"metadata": {"name": self.name, "labels": {LABEL: LAB}}})
 
     def remove(self, seconds: float = 150) -> None:
-        """Remove the namespace and all that is in it, and say so."""
+        """Remove the namespace and all that is in it, and say so; and from the engine, the images that were pushed."""
         if not self.here():
             return
+        _remove_images(self._built)
         self._run(["delete", "namespace", self.name, "--ignore-not-found", "--wait=false"], everywhere=True)
         with contextlib.suppress(_api_exception()):  # nobody asks these pods any more: they need not end gracefully
             self.core.delete_collection_namespaced_pod(self.name, grace_period_seconds=0)
@@ -159,7 +161,7 @@ class Space:
         reference = f"{registry()}/{name}"
         if not self.here():
             return reference
-        problem = _build_and_push(Path(context), reference)
+        problem = _build_and_push(Path(context), reference, self._built)
         if problem is None:
             print(f"{reference} is built and pushed.")
         elif _in_registry(reference):
@@ -362,8 +364,8 @@ def registry() -> str:
     return os.environ.get("COURSE_REGISTRY") or "localhost:5001"
 
 
-def _build_and_push(context: Path, reference: str) -> str | None:
-    """Why it could not be done, or None."""
+def _build_and_push(context: Path, reference: str, built: list[str]) -> str | None:
+    """Why it could not be done, or None. An image that the engine did not have before is noted in `built`."""
     import docker
     import requests
     from docker.errors import APIError, BuildError, DockerException
@@ -373,7 +375,9 @@ def _build_and_push(context: Path, reference: str) -> str | None:
     repository, _, tag = reference.rpartition(":")
     try:
         with contextlib.closing(docker.DockerClient(base_url=address(), timeout=600)) as engine:
+            known = bool(engine.images.list(name=reference))
             engine.images.build(path=str(context), tag=reference, rm=True, forcerm=True)
+            built += [] if known or reference in built else [reference]
             lines = list(engine.images.push(repository, tag=tag, stream=True, decode=True))
     except BuildError as error:
         return f"The image was not built ({str(error).strip()[-300:]})"
@@ -383,6 +387,21 @@ def _build_and_push(context: Path, reference: str) -> str | None:
         return "No engine answers"
     told = next((line["error"] for line in lines if "error" in line), None)
     return f"The image was not pushed ({told})" if told else None
+
+
+def _remove_images(references: list[str]) -> None:
+    """Remove images from the engine; they stay in the registry, from which the nodes fetch them."""
+    import docker
+    import requests
+    from docker.errors import DockerException
+
+    from course.checks.docker.engines import address
+
+    with contextlib.suppress(DockerException, requests.RequestException, OSError):
+        with contextlib.closing(docker.DockerClient(base_url=address(), timeout=60)) as engine:
+            while references:
+                with contextlib.suppress(DockerException):  # a container may still need it
+                    engine.images.remove(references.pop())
 
 
 def _in_registry(reference: str) -> bool:
