@@ -62,13 +62,13 @@ def test_what_charts_use_is_rendered_as_helm_does(source, made):
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        ("{{ .Values.nmae.first }}", "there is no .Values.nmae"),
+        ("{{ .Values.nme.first }}", "there is no .Values.nme"),
         ("{{ .Values.name.first }}", "which has no parts"),
         ("{{ if .Values.on }}a", "this has no end"),
         ("a {{ end }}", "there is no if"),
         ("a {{ .Values.name", "has no end"),
         ("{{ .Values.name | quot }}", "quot is no function that is known here"),
-        ('{{ include "fulll" . }}', "no template 'fulll' is defined; there are: full"),
+        ('{{ include "fulle" . }}', "no template 'fulle' is defined; there are: full"),
         ('{{ required "say a name" .Values.none }}', "say a name"),
         ("{{ $y }}", "there is no variable $y"),
         ("{{ trunc .Values.map .Values.name }}", "trunc cannot be given"),

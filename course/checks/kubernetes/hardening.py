@@ -87,7 +87,7 @@ def harden(app: Manifests, image: Callable[[str], str]) -> list[dict[str, Any]]:
     for one in sorted(applied, key=lambda one: ORDER.index(one.kind)):
         data = copy.deepcopy(one.data)
         _strip(data)
-        name_protocols(data)
+        spell_out(data)
         if one.template is not None:
             template: Any = data
             for key in one.template:
@@ -111,15 +111,19 @@ def _strip(data: dict[str, Any], *, keep: bool = False) -> None:
             }
 
 
-def name_protocols(data: dict[str, Any]) -> None:
-    """Write the default protocol at all ports of an object, without which clusters before 1.21 cannot apply them."""
+def spell_out(data: dict[str, Any]) -> None:
+    """Write what older clusters want in order to apply an object: protocols of ports, and amounts as text."""
     waiting: list[Any] = [data.get("spec")]
     while waiting:
         value = waiting.pop()
         if isinstance(value, list):
             waiting += value
         elif isinstance(value, dict):
-            waiting += [value.get(key) for key in ("template", "spec", "containers", "initContainers")]
+            waiting += [value.get(key) for key in ("template", "spec", "containers", "initContainers", "volumes")]
+            amounts = value.get("resources")
+            groups = [amounts.get("requests"), amounts.get("limits")] if isinstance(amounts, dict) else []
+            for held in [group for group in (*groups, value.get("emptyDir")) if isinstance(group, dict)]:
+                held |= {key: f"{amount:.15g}" for key, amount in held.items() if type(amount) in (int, float)}
             for port in value.get("ports") or () if isinstance(value.get("ports"), list) else ():
                 if isinstance(port, dict):
                     port.setdefault("protocol", "TCP")

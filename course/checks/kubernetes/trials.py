@@ -76,7 +76,7 @@ def _dry_run(one: Resource) -> None:
         return
     data = copy.deepcopy(one.data)
     data.get("metadata", {}).pop("namespace", None)
-    hardening.name_protocols(data)
+    hardening.spell_out(data)
     path = session.api.path(one.version, one.kind, session.policies, one.name)
     query = {"fieldManager": "course", "force": "true", "dryRun": "All"}
     _refusal(one, lambda: session.api.patch(path, data, "apply-patch", query=query))
@@ -301,27 +301,22 @@ def side_by_side(
         NotGradedHere: there is no cluster.
     """
     session = sessions.cluster()
-    objects: list[dict[str, Any]] = []
     found: dict[str, str | None] = {}
     ports: dict[str, int] = {}
-    for name, app in apps.items():
-        try:
-            hardening.refuse(app)
-            ports[name] = next(port["port"] for _, port in app.one("Service", name).items("spec.ports"))
-            objects += hardening.harden(app, functools.partial(hardening.image_to_run, images=images))
-        except CheckFailed as failure:
-            found[name] = failure.reason
-        except (StopIteration, KeyError):
-            found[name] = f"the Service {name} has no port"
-    if not objects:
-        return found
     with not_graded_on_trouble():
         driver = ApplicationDriver(session, "side by side")
         try:
-            driver.open(objects)
-            return found | _watched(
-                driver, {name: port for name, port in ports.items() if name not in found}, seconds, steady
-            )
+            driver.open([])
+            for name, app in apps.items():
+                try:
+                    hardening.refuse(app)
+                    port = next((port for _, port in app.one("Service", name).items("spec.ports")), {}).get("port")
+                    driver.apply(hardening.harden(app, functools.partial(hardening.image_to_run, images=images)))
+                except CheckFailed as failure:
+                    found[name] = failure.reason
+                else:
+                    ports[name] = port if isinstance(port, int) else 0
+            return found | _watched(driver, ports, seconds, steady)
         finally:
             driver.close()
 

@@ -397,11 +397,11 @@ def _remove_images(references: list[str]) -> None:
 
     from course.checks.docker.engines import address
 
-    with contextlib.suppress(DockerException, requests.RequestException, OSError):
-        with contextlib.closing(docker.DockerClient(base_url=address(), timeout=60)) as engine:
-            while references:
-                with contextlib.suppress(DockerException):  # a container may still need it
-                    engine.images.remove(references.pop())
+    trouble = (DockerException, requests.RequestException, OSError)
+    with contextlib.suppress(*trouble), contextlib.closing(docker.DockerClient(base_url=address())) as engine:
+        while references:
+            with contextlib.suppress(DockerException):  # a container may still need it
+                engine.images.remove(references.pop())
 
 
 def _in_registry(reference: str) -> bool:
