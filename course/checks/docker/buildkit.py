@@ -32,6 +32,7 @@ _STAGE = "course-wheels"
 _NUMBERED = re.compile(r"(?<![\w-])((?:--)?from=)(\d{1,3})(?=[\s,])")
 _RUN = re.compile(r"(?i)^(\s*RUN\s+)")
 _FROM = re.compile(r"(?i)^\s*FROM\s")
+_VERTEX = re.compile(r"#(\d{1,6}) \[([^\]]{1,200})\] (.*)")
 # what tells pip and uv that there is no index, and where the packages lie
 _SETTINGS = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": f"/{_WHEELS}", "UV_NO_INDEX": "1", "UV_FIND_LINKS": f"/{_WHEELS}"}
 
@@ -164,8 +165,8 @@ class BuildKitBuild(ImageBuild):
 
     def _vertices(self) -> dict[str, str]:
         """The steps that BuildKit reported: number → what it calls them."""
-        found = (re.match(r"#(\d+) \[([^\]]*)\d+/\d+\] (.*)", line) for line in self.output)
-        return {match[1]: match[3] for match in found if match and not match[2].startswith(_STAGE)}
+        found = (_VERTEX.match(line) for line in self.output)
+        return {match[1]: match[3] for match in found if match and _is_step(match[2])}
 
     def _made(self) -> list[str]:
         """The steps that it did not take from its cache."""
@@ -198,6 +199,12 @@ class BuildKitBuild(ImageBuild):
         problem = self._unmet(" ".join(reason.split())[:300], "".join(said[-5:])[:1000] or None)
         problem.reason = f"{where}{problem.reason}"
         return problem
+
+
+def _is_step(name: str) -> bool:
+    """Whether what stands in brackets names a step of a student's stage, such as "packages 2/5"."""
+    number, slash, count = name.split()[-1].partition("/") if name.split() else ("", "", "")
+    return bool(slash) and number.isdigit() and count.isdigit() and not name.startswith(_STAGE)
 
 
 def _read(stream: IO[bytes], lines: queue.Queue[bytes], over: threading.Event) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 WHEELS = "wheels"  # a folder that the grader fills; see `wheels`
 MAX_SCANNED_BYTES = 1 << 20
 MAX_SCANNED_TOTAL = 16 << 20
+_PINNED = re.compile(r"([A-Za-z0-9][\w.-]{0,200})\s{0,20}===?")
 _ADDRESS = re.compile(r"(?:https?|ftp|git|ssh)://|git@")
 _SHELL_SCRIPT = re.compile(r"#!\s*\S*(?:/|\s)(?:ba|da|a|z)?sh\b")
 _SECRET_FILES = re.compile(
@@ -167,7 +168,8 @@ def _pinned_in(context: Context, names: Sequence[str]) -> set[str]:
         last = posixpath.basename(name)
         for path in [path for path in context.sent if posixpath.basename(path) == last][:3]:
             text = context.read(path, most=MAX_SCANNED_BYTES).decode("utf-8", "replace")
-            found |= {canonicalize_name(one) for one in re.findall(r"(?m)^\s*([A-Za-z0-9][\w.-]*)\s*===?", text)}
+            lines = (_PINNED.match(line.strip()) for line in text.splitlines())
+            found |= {canonicalize_name(line[1]) for line in lines if line}
     return found
 
 

@@ -19,7 +19,7 @@ _MAX_DEPTH = 3
 _SHELLS = frozenset(("sh", "bash", "dash", "ash", "zsh"))
 _BEFORE = frozenset(("if", "then", "elif", "else", "do", "while", "until", "!", "{", "time", "exec", "sudo", "command"))
 _RUNNERS = frozenset(("env", "nice", "nohup", "xargs", "setsid"))
-_REDIRECTION = re.compile(r"\d*>&\d+|&>>?")
+_REDIRECTION = re.compile(r"\d{0,3}>&\d{1,3}|&>>?")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _PIP = re.compile(r"pip(?:3(?:\.\d+)?)?")
 _PYTHON = re.compile(r"(?:python|pypy)(?:3(?:\.\d+)?)?")
