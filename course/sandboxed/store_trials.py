@@ -42,7 +42,13 @@ def artifact(name: str, files: dict[str, str]) -> None:
 
 def take(folder: str, trial: str) -> None:
     """Take a copy of a store's folder as the store of a trial."""
-    shutil.copytree(folder, _root(trial))
+    shutil.copytree(folder, _root(trial), symlinks=True)
+
+
+def links(trial: str) -> list[str]:
+    """The links in a store's folder."""
+    top = _root(trial)
+    return sorted(str(path.relative_to(top)) for path in top.rglob("*") if path.is_symlink())[:10]
 
 
 def call(module: str, trial: str, method: str, args: list[Any]) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def test_a_card_may_have_headings_of_any_kind(shipped):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("## Limits", "## More", "no section on limits"),
+        ("## Limits", "## More", "no heading in card.md names the limits"),
         ("The order of flights holds", "## Other\nThe", "hardly anything"),
     ],
 )
@@ -190,3 +190,27 @@ def test_a_model_in_the_store_of_another_kind_is_still_only_a_model(shipped, few
     joblib.dump(LogisticRegression().fit([[0.0], [1.0]], [False, True]), shipped / "model.joblib")
     with pytest.raises(Unmet, match=r"."):
         artifact_folder().predict("model.joblib", few)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "# v1\n\n## Intended use\n\n### Who\n\n{words}\n\n## Data\n\n#### Where\n\n{words}\n\n## Metrics\n\n"
+        "**ROC AUC** 0.69 {words}\n\n## Limits\n\n- **Season:** {words}\n",
+        "#### Intended use\n{words}\n#### Training data\n{words}\n#### Scores\n{words}\n#### Limitations\n{words}\n",
+        "**Intended use.** {words}\n\n**Data** — {words}\n\n- **Metrics**: {words}\n- __Limits__\n  {words}\n",
+        "Late Flights\n============\n\nIntended use\n---\n{words}\n\nData\n---\n{words}\n\nMetrics\n--\n{words}\n\nLimits\n--\n{words}\n",
+    ],
+    ids=["deeper headings below", "deep headings only", "bold leads", "underlined"],
+)
+def test_a_card_may_have_headings_of_any_form(shipped, card):
+    (shipped / "card.md").write_text(card.format(words="Some eight words or more that say what is to be said here"))
+    artifact_folder("artifact").check_card()
+
+
+def test_the_title_of_a_card_is_no_section(shipped):
+    words = "eight words or more that say what is to be said here"
+    card = f"# Use, data, metrics and limits\n\n## Intended use\n\n{words}\n\n## Data\n\n{words}\n\n## Metrics\n\n{words}\n"
+    (shipped / "card.md").write_text(card)
+    with pytest.raises(CheckFailed, match="names the limits"):
+        artifact_folder("artifact").check_card()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import pickle
 import shutil
@@ -72,6 +74,28 @@ def test_own_work_stays_when_a_lab_is_graded_without_the_one_before(lab, own, mo
     shutil.rmtree(own.parent)
     assert handover.receive(lab).own
     monkeypatch.setattr(handover, "trial", lambda *_: pytest.fail("it was tried before"))
+    assert handover.receive(lab).own
+
+
+def test_a_schema_is_handed_over_without_references_and_with_its_new_checksum(tmp_path, monkeypatch):
+    monkeypatch.setattr(handover, "trial", lambda *_: None)
+    lab = a_lab("03_flask_api", tmp_path)
+    shutil.copytree(lab / handover.REFERENCE, shipped := lab.parent / "02_serialisation" / "shipped")
+    path = shipped / "artifact" / "schema.json"
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    plain = json.loads(path.read_text())
+    dest = plain["properties"]["dest"]
+    path.write_text(
+        json.dumps(
+            {**plain, "$defs": {"a": dest}} | {"properties": {**plain["properties"], "dest": {"$ref": "#/$defs/a"}}}
+        )
+    )
+    sums = path.with_name("SHA256SUMS")
+    sums.write_text(sums.read_text().replace(before, hashlib.sha256(path.read_bytes()).hexdigest()))
+    artifact = handover.receive(lab).folder / "artifact"
+    data = (artifact / "schema.json").read_bytes()
+    assert json.loads(data) == plain
+    assert f"{hashlib.sha256(data).hexdigest()}  schema.json" in (artifact / "SHA256SUMS").read_text()
     assert handover.receive(lab).own
 
 

@@ -220,8 +220,13 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-def listing(name: str = ".", *, most: int = 1000) -> dict[str, int]:
+def listing(name: str = ".", *, most: int = 1000, links: bool = False) -> dict[str, int]:
     """The ordinary files in a shipped folder: path below it → size in bytes.
+
+    Args:
+        name: the folder, below that of shipped files.
+        most: of how many files and folders it may hold.
+        links: whether links are passed over; else the folder may hold none.
 
     Raises:
         Unmet: there is no such folder.
@@ -247,6 +252,8 @@ def listing(name: str = ".", *, most: int = 1000) -> dict[str, int]:
                 kind = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(kind.st_mode):
                     waiting.append(Path(entry.path))
+                elif links and stat.S_ISLNK(kind.st_mode):
+                    continue
                 elif not stat.S_ISREG(kind.st_mode):
                     raise CheckFailed(
                         f"{name}/{place} is {untrusted.kind(kind.st_mode)}", hint="ship ordinary files only"

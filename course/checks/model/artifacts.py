@@ -32,6 +32,7 @@ SUMS = "SHA256SUMS"
 MAX_BYTES = 200 * 2**20
 FIELDS = ("carrier", "origin", "dest", "distance", "planned_departure", "planned_arrival")
 _READER = "course.sandboxed.artifact_reader"
+BOLD = 7  # the level of words in bold, below all headings
 _SUM = re.compile(r"(?P<digest>[0-9a-fA-F]{64}) [ *](?P<name>.+)")
 _IGNORED = ("__pycache__/",)
 SECTIONS = {
@@ -156,12 +157,13 @@ class Artifact:
             fail(f"{'.'.join(path)} in {name} is no number", actual=value)
         return float(value)
 
-    def predict(self, name: str, flights: pd.DataFrame) -> np.ndarray:
+    def predict(self, name: str, flights: pd.DataFrame, *, dictionaries: bool = False) -> np.ndarray:
         """The probabilities of late by one of its models.
 
         Args:
             name: model.joblib, model.skops or model.onnx.
             flights: planned flights, n rows.
+            dictionaries: whether those of ONNX may come as a list of dictionaries, as they do by default.
 
         Returns:
             Shape (n,), each finite and within 0 and 1.
@@ -179,7 +181,7 @@ class Artifact:
                 f"the inputs of {name} are not columns of schedule_features: {str(answer.get('detail'))[:200]}",
                 hint="one input a column, with the column's name: initial_types=[(name, type), …]",
             )
-        if problem == "zipmap":
+        if problem is None and isinstance(answer, dict) and answer.get("dictionaries") and not dictionaries:
             raise Unmet(
                 f"{name} predicts planned flights",
                 "its probabilities come as a list of dictionaries",
@@ -223,7 +225,10 @@ class Artifact:
 
     @bounded("card.md can be read", "card.md")
     def card(self) -> dict[str, str]:
-        """The sections of the model card: heading → text below it, up to the next heading.
+        """The sections of the model card: heading → all text below it, deeper headings included.
+
+        A heading is a line with `#`, an underlined one, or words in bold at the beginning of a line or of an item of a
+        list. The card's title is no section, if there is one: a single heading above all others.
 
         Raises:
             Unmet: card.md is missing or not text.
@@ -231,15 +236,17 @@ class Artifact:
         return sections(reading.text(f"{self.name}/{self._there('card.md')}"))
 
     def check_card(self, *, least: int = 8) -> None:
-        """Fail unless the card has each of SECTIONS, under a heading of any wording, with some words below it."""
+        """Fail unless the card has each of SECTIONS, under a heading that names it, with some words below it."""
         found = self.card()
+        headings = ", ".join(map(repr, filter(None, found))) or "none"
         for topic, pattern in SECTIONS.items():
             texts = [text for heading, text in found.items() if re.search(pattern, heading.lower())]
             if not texts:
-                headings = ", ".join(filter(None, found)) or "none"
-                fail(f"card.md has no section on {topic}", expected=f"## {topic.capitalize()}", actual=headings)
-            if max(len(re.findall(r"\w+", text)) for text in texts) < least:
-                fail(f"the section on {topic} in card.md says hardly anything", expected=f"{least} words or more")
+                reason = f"no heading in card.md names the {topic}; the course finds sections by their headings"
+                fail(reason, expected=f"## {topic.capitalize()}", actual=headings)
+            if (words := max(len(re.findall(r"\w+", text)) for text in texts)) < least:
+                reason = f"the section on the {topic} in card.md says hardly anything"
+                fail(reason, expected=f"{least} words or more", actual=f"{words} words")
 
     def _there(self, name: str) -> str:
         """A file's name, if the folder has it: that the folder itself is missing is said once for all files."""
@@ -296,40 +303,66 @@ class Artifact:
 
 
 def sections(card: str) -> dict[str, str]:
-    """The sections of a text in Markdown: heading → text below it, up to the next heading."""
-    found: dict[str, list[str]] = {"": []}
-    heading, lines = "", card.splitlines()
-    for line, after in itertools.pairwise([*lines, ""]):
-        begun = _heading(line)
-        if begun is None and line.strip() and _is_underline(after):
-            begun = line.strip(), ""
-        if begun is not None:
-            heading, text = begun
-            found.setdefault(heading, []).extend([text] if text else [])
-        elif not _is_underline(line):
-            found[heading].append(line)
+    """The sections of a text in Markdown: heading → all text below it, deeper headings included; its title is none."""
+    headings = _card_headings(card.splitlines())
+    highest = min((level for level, _, _ in headings), default=0)
+    is_title = len(headings) > 1 and headings[0][0] == highest and sum(one[0] == highest for one in headings) == 1
+    found: dict[str, list[str]] = {}
+    for place, (level, heading, below) in enumerate(headings):
+        if is_title and place == 0:
+            found.setdefault("", []).append(below)
+            continue
+        texts = [below]
+        for deeper, inner, text in (headings[number] for number in range(place + 1, len(headings))):
+            if deeper <= level:
+                break
+            texts += [inner, text]
+        found.setdefault(heading, []).extend(texts)
     return {name: "\n".join(text).strip() for name, text in found.items()}
 
 
-def _heading(line: str) -> tuple[str, str] | None:
-    """The heading that a line is, or begins with, and what follows it: `## Data`, or `**Data:** all of 2013`."""
+def _card_headings(lines: Sequence[str]) -> list[tuple[int, str, str]]:
+    """The headings of a card in order: level, heading, the text below it up to the next. Bold words are the deepest."""
+    found: list[tuple[int, str, list[str]]] = [(BOLD, "", [])]
+    fenced = False
+    for line, after in itertools.pairwise([*lines, ""]):
+        fenced ^= line.lstrip().startswith(("```", "~~~"))
+        heading = None if fenced else _heading(line, after)
+        if heading is not None:
+            level, name, text = heading
+            found.append((level, name, [text] if text else []))
+        elif not _underline(line):
+            found[-1][2].append(line)
+    result = [(level, heading, "\n".join(text)) for level, heading, text in found]
+    return result if result[0][2].strip() else result[1:]
+
+
+def _heading(line: str, after: str) -> tuple[int, str, str] | None:
+    """The heading that a line is, or begins with: its level, its words, and what follows: `**Data:** all of 2013`."""
     text = line.strip()
     marks = len(text) - len(text.lstrip("#"))
     if marks:
         indented = len(line) - len(line.lstrip()) > 3
         is_heading = marks <= 6 and text[marks : marks + 1].isspace() and not indented
-        return (text[marks:].strip().rstrip("#").strip(), "") if is_heading else None
-    end = text.find("**", 2)
-    name, rest = text[2:end], text[end + 2 :].removeprefix(":")
-    if not text.startswith("**") or end < 3 or "*" in name or (rest and not rest[0].isspace()):
+        return (marks, text[marks:].strip().rstrip("#").strip(), "") if is_heading else None
+    if text and not text.startswith("|") and (level := _underline(after)):
+        return level, text, ""
+    for sign in ("- ", "* ", "+ "):  # an item of a list
+        text = text.removeprefix(sign).lstrip()
+    bold = text[:2]
+    end = text.find(bold, 2) if bold in ("**", "__") else -1
+    name, rest = text[2:end], text[end + 2 :]
+    if end < 3 or name[0].isspace() or (rest and rest[0].isalnum()):
         return None
-    return name.removesuffix(":").strip(), rest.strip()
+    return BOLD, name.strip().rstrip(":.").strip(), rest.strip().lstrip(":.—–-").strip()
 
 
-def _is_underline(line: str) -> bool:
-    """Whether a line makes the one above it a heading."""
+def _underline(line: str) -> int:
+    """The level of the heading that a line makes of the one above it; 0 where it makes none."""
     text = line.strip()
-    return bool(text) and (not text.strip("=") or (len(text) >= 3 and not text.strip("-")))
+    if text and not text.strip("="):
+        return 1
+    return 2 if len(text) >= 2 and not text.strip("-") else 0
 
 
 _KINDS = {"model.joblib": "joblib file", "model.skops": "skops file", "model.onnx": "ONNX model"}
@@ -359,9 +392,9 @@ class Formats:
         found = self._request("feed() returns one array a column", "fed", table=table)
         if not isinstance(found, dict):
             fail("feed() returns no dictionary", expected="{name: array of shape (n, 1)}", actual=found)
-        if [str(name) for name in found] != list(table):
+        if {str(name) for name in found} != set(table):
             names = ", ".join(str(name)[:50] for name in found)
-            fail("feed() has other names than the table", expected=", ".join(table), actual=names)
+            fail("feed() has other names than the table, in any order", expected=", ".join(table), actual=names)
         for name, array in found.items():
             if not isinstance(array, np.ndarray):
                 hint = "table[[name]].to_numpy(…) makes one of shape (n, 1)"
@@ -381,7 +414,8 @@ class Formats:
             encode, scale: the columns that are one-hot encoded, and scaled.
 
         Returns:
-            {"probability": by ONNX, "expected": by the same pipeline fitted here, "inputs": name → type}.
+            {"probability": by ONNX, "expected": by the same pipeline fitted here, "inputs": name → type, "as_array":
+            whether the probabilities came as an array, and not as a list of dictionaries}.
 
         Raises:
             Unmet: it is missing or fails, or what it returns is no ONNX model with those inputs.
@@ -399,16 +433,19 @@ class Formats:
         if problem == "inputs":
             hint = "initial_types names them: one (name, type) for each column of the table"
             raise Unmet(title, f"its inputs are not the table's columns: {detail}", hint=hint)
-        if problem == "zipmap":
-            hint = 'options={"zipmap": False}'
-            raise Unmet(title, "its probabilities come as a list of dictionaries", expected="an array", hint=hint)
         p = _probabilities(answer, len(others), "the ONNX model")
         expected = small_model(table, labels, encode, scale).predict_proba(others)[:, 1]
         inputs = answer.get("inputs")
-        return {"probability": p, "expected": expected, "inputs": inputs if isinstance(inputs, dict) else {}}
+        return {
+            "probability": p,
+            "expected": expected,
+            "inputs": inputs if isinstance(inputs, dict) else {},
+            "as_array": not answer.get("dictionaries"),
+        }
 
     def open_skops(self, file: str) -> dict[str, Any]:
-        """Let its `open_skops` open a file: "honest", "pickle", "cut", "system", "subprocess" or "fraction".
+        """Let its `open_skops` open a file: "honest", "pickle", "cut", "system", "subprocess", "fraction",
+        "numpy.load" or "sklearn helper".
 
         Returns:
             {"same": whether it predicts like the model in the file} or {"refused": its message}.

@@ -24,10 +24,11 @@ from course.base.removal import remove
 from course.checks.core.expectations import Unmet, fail
 from course.checks.core.processes import Worker
 from course.checks.files import reading
-from course.checks.python.modules import Function, Module, Reply, ask, explain, module
+from course.checks.python.modules import Function, Module, Reply, ask, explain, family_of, module
 
 MAX_BYTES = 50 * 2**20
 MAX_OPCODES = 1_000_000
+_READER = "course.sandboxed.artifact_reader"
 SUMS = "SHA256SUMS"
 READING_FAILS = ("ValueError", "UnpicklingError")  # what reading a damaged pickle may raise
 _ALARMING = {"os", "posix", "nt", "subprocess", "builtins.eval", "builtins.exec", "runpy", "shutil", "socket"}
@@ -261,6 +262,8 @@ class Loading:
         self._module = module(module_name, timeout=timeout, readable=[self._top])
         self._function = Function(self._module, function)
         self._name = module_name
+        self._timeout = timeout
+        self._steps: Worker | None = None
         self._count = itertools.count(1)
 
     def marker(self) -> str:
@@ -281,6 +284,42 @@ class Loading:
         Raises:
             CheckFailed: the module cannot be imported, or the process ended.
         """
+        folder = self._lay_out(content, sums)
+        reply = self._function.reply(str(folder), flights)
+        return Attempt(reply, bool(marker) and ran(self._module, marker))
+
+    def step(
+        self, function: str, content: Mapping[str, bytes], *, marker: str = "", sums: Mapping[str, bytes] | None = None
+    ) -> Attempt | None:
+        """Lay out a folder, and let one of the module's functions look at it, such as `check_sums(folder)`.
+
+        Args:
+            function: it takes the folder as a path.
+            content, marker, sums: see :meth:`attempt`.
+
+        Returns:
+            What came of it; None where the module has no such function.
+
+        Raises:
+            CheckFailed: the module cannot be imported, or the process ended.
+        """
+        folder = self._lay_out(content, sums)
+        if self._steps is None or self._steps.process.poll() is not None:
+            self._steps = Worker(timeout=self._timeout, readable=[self._top])
+            ask(self._steps, self._name, "use", name=_READER)
+        module_name = self._name.removesuffix(".py").replace("/", ".")
+        arguments = {"module": module_name, "function": function, "folder": str(folder)}
+        answer = ask(self._steps, f"{function}()", "call", function="step", args=[], kwargs=arguments)
+        left = bool(marker) and os.path.lexists(self._steps.home / marker)
+        error = answer.get("error")
+        if isinstance(error, dict):
+            about = (str(error.get("type"))[:100], str(error.get("message") or "")[:500])
+            return Attempt(Reply(None, *about, answer, family_of(error)), left)
+        found = answer.get("ok")
+        absent = isinstance(found, dict) and found.get("absent") is True
+        return None if absent else Attempt(Reply(found, None, "", answer), left)
+
+    def _lay_out(self, content: Mapping[str, bytes], sums: Mapping[str, bytes] | None) -> Path:
         folder = self._top / uuid.uuid4().hex[:12]
         folder.mkdir(mode=0o755)
         everything = {**content, SUMS: checksums(content if sums is None else sums)}
@@ -289,8 +328,7 @@ class Loading:
         for name_, data in everything.items():
             (folder / name_).write_bytes(data)
             (folder / name_).chmod(0o644)
-        reply = self._function.reply(str(folder), flights)
-        return Attempt(reply, bool(marker) and ran(self._module, marker))
+        return folder
 
 
 def checksums(content: Mapping[str, bytes]) -> bytes:

@@ -55,7 +55,7 @@ class Stores:
         Raises:
             Unmet: there is no such folder.
         """
-        reading.listing(folder, most=5000)
+        reading.listing(folder, most=5000, links=True)
         trial = self.trial()
         self.request("take", folder=str(shipping.folder() / folder), trial=trial.key)
         return trial
@@ -71,7 +71,7 @@ class Stores:
             CheckFailed: no folder does.
         """
         groups: dict[str, dict[str, str]] = {}
-        for path in reading.listing(folder, most=5000):
+        for path in reading.listing(folder, most=5000, links=True):
             place, _, name = path.rpartition("/")
             if name in digests:
                 content = reading.read(f"{folder}/{path}", max_bytes=MAX_BYTES)
@@ -145,6 +145,16 @@ class Trial:
         self._stores.request("artifact", name=sample.name, files=encoded)
         return sample
 
+    def lines_for(self, folder: str, sample: Sample) -> bytes:
+        """A SHA256SUMS that names the files of an artifact by their way through a folder, such as "../other"."""
+        names = [name for name in sample.digests if name != SUMS]
+        return "".join(f"{sample.digests[name]}  {folder}/{name}\n" for name in names).encode()
+
+    def promoted(self, *names: str) -> None:
+        """Promote one after the other, whatever comes of it."""
+        for name in names:
+            self._raw("promote", [name])
+
     def add(self, name: str, sample: Sample) -> None:
         """Add an artifact; fail if it is refused."""
         self._call("add", [name, sample.name])
@@ -189,12 +199,20 @@ class Trial:
         answer = self._raw(method, self._plain(args))
         shown = f"{method}({', '.join(repr(arg) if isinstance(arg, str) else 'an artifact' for arg in args)})"
         if "raised" not in answer:
-            fail(f"{shown} raises nothing, though {because}", expected="StoreError", actual=answer.get("value", "done"))
+            got = answer.get("value", answer.get("files", "done"))
+            fail(
+                f"{shown} raises nothing, though {because}", expected="StoreError", actual=f"it returned {got!r}"[:300]
+            )
         if not answer.get("store_error"):
             got = f"{answer.get('raised')}: {answer.get('message')}"[:300]
             fail(
                 f"{shown} raises something else than a StoreError, though {because}", expected="StoreError", actual=got
             )
+
+    def links(self) -> list[str]:
+        """The links in the store's folder: their paths below it."""
+        found = self._stores.request("links", trial=self.key)
+        return [str(path) for path in found] if isinstance(found, list) else []
 
     def tamper(self, sample: Sample, file: str = "model.joblib", content: bytes = b"changed") -> None:
         """Change a file of an added artifact inside the store."""
@@ -244,6 +262,25 @@ class Trial:
             if outcome.get("hangs"):
                 fail("two writers at the same time wait for each other without end")
             self._no_error(outcome, "a call, made by two processes at the same time,")
+
+    def rivals(self, *calls: tuple, pause: float = 0.01) -> list[dict[str, Any]]:
+        """Let several processes make one call each at the same moment, of which some must be refused.
+
+        Args:
+            calls: ("add", name, artifact), …
+            pause: how long each waits before each of its operations on files, in seconds.
+
+        Returns:
+            For each call an empty dictionary where it ended well, else what it raised: {"raised", "store_error", …}.
+        """
+        steps = [[[method, self._plain(args)]] for method, *args in calls]
+        about = {"module": self._stores.module, "trial": self.key, "writers": steps, "pause": pause}
+        outcomes = self._stores.request("at_once", **about)
+        if not isinstance(outcomes, list) or len(outcomes) != len(calls):
+            raise Unmet(f"{self._stores.name} can be used", "it answered in a form that the check cannot read")
+        if any(outcome.get("hangs") for outcome in outcomes):
+            fail("two writers at the same time wait for each other without end")
+        return [outcome if "raised" in outcome else {} for outcome in outcomes]
 
     def _process(self, function: str, **details: Any) -> dict[str, Any]:
         outcome = self._stores.request(function, module=self._stores.module, trial=self.key, **details)

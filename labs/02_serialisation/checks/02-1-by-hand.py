@@ -41,7 +41,7 @@ def reads_to_its_end() -> None:
         )
 
 
-@question.check(points=2, needs=reads_to_its_end)
+@question.check(points=2)
 def gives_the_dictionary() -> None:
     """opened in another process, it gives {"dest": "LAX", "late": True}"""
     expect(pickles.opened("by_hand.pickle"), "what it gives").equals({"dest": "LAX", "late": True})

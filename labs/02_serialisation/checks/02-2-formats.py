@@ -47,7 +47,7 @@ def feed_has_one_array_a_column(formats: Formats, small: pd.DataFrame) -> None:
         expect([str(value) for value in arrays[name][:, 0]], name).equals(small[name].head(5).tolist())
 
 
-@question.check(points=3)
+@question.check(points=2)
 def onnx_says_the_same(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
     """convert() makes an ONNX model that says the same as the pipeline, within 0.00001"""
     answer = formats.convert(small.head(200), small_late.head(200), small.tail(100), **KINDS)
@@ -57,6 +57,18 @@ def onnx_says_the_same(formats: Formats, small: pd.DataFrame, small_late: pd.Ser
             "a probability of the ONNX model differs from the pipeline's",
             expected="within 0.00001",
             actual=f"{furthest:.6f} apart",
+        )
+
+
+@question.check(points=1)
+def probabilities_are_an_array(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
+    """the ONNX model gives its probabilities as an array"""
+    answer = formats.convert(small.head(200), small_late.head(200), small.tail(10), **KINDS)
+    if not answer["as_array"]:
+        fail(
+            "its probabilities come as a list of dictionaries",
+            expected="an array of shape (n, 2)",
+            hint='options={"zipmap": False}',
         )
 
 

@@ -41,7 +41,7 @@ def reads_to_its_end() -> None:
         )
 
 
-@question.check(points=2, needs=reads_to_its_end)
+@question.check(points=2)
 def gives_the_dictionary() -> None:
     """opened in another process, it gives {"dest": "LAX", "late": True}"""
     expect(pickles.opened("by_hand.pickle"), "what it gives").equals({"dest": "LAX", "late": True})
@@ -53,12 +53,13 @@ def gives_the_dictionary() -> None:
 @question.check(
     points=2,
     hidden=True,
-    needs=gives_the_dictionary,
     hint="at most 30 bytes: neither FRAME nor MEMOIZE is needed, and nothing has to be called",
 )
 def is_short_and_only_data() -> None:
-    """it is short, and holds nothing but data"""
-    expect(len(reading.read("by_hand.pickle"))).is_at_most(30)
+    """it is short, and holds nothing but data: both keys, and no call"""
+    data = reading.read("by_hand.pickle")
+    expect(len(data)).is_at_most(30)
+    expect(b"dest" in data and b"late" in data).is_true()
     calls = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "REDUCE", "NEWOBJ", "NEWOBJ_EX", "BUILD"}
     expect(sorted(calls & {name for name, _ in instructions()})).equals([])
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 import joblib
 import numpy as np
 
-from course.checks import Module, Question, expect, fail, fixture, module
+from course.checks import Module, Question, Unmet, expect, fail, fixture, module
 from course.checks.model import pickles
 
 question = Question("What does it ask for?", points=16)
@@ -38,9 +38,18 @@ def must_raise(inspection: Module, data: bytes, what: str) -> None:
     """imports() must not pretend to have read this."""
     reply = inspection.imports.reply(data)
     if reply.error is None:
-        fail(f"{what} was read as if it were one whole pickle", expected="ValueError", actual=reply.value)
+        fail(f"{what} was read as if it were one whole pickle", expected="ValueError", actual=repr(reply.value))
     if not reply.raised(*pickles.READING_FAILS):
         fail(f"{what}: imports() raises another error", expected="ValueError", actual=f"{reply.error}: {reply.message}")
+
+
+def reads_honest_ones(inspection: Module) -> None:
+    """Whoever refuses everything, or finds nothing in anything, has not told one pickle from another."""
+    data = pickle.dumps([Fraction])
+    reply = inspection.imports.reply(data)
+    if reply.error is not None or not reply.value:
+        got = reply.value if reply.error is None else f"{reply.error}: {reply.message}"
+        raise Unmet("imports() finds the one name in pickle.dumps([Fraction])", "it does not", actual=got)
 
 
 def names_of(inspection: Module, protocol: int) -> None:
@@ -75,17 +84,19 @@ def names_what_older_ones_import(inspection: Module) -> None:
         names_of(inspection, protocol)
 
 
-@question.check(points=1, needs=names_what_is_imported)
+@question.check(points=1)
 def data_asks_for_nothing(inspection: Module) -> None:
     """plain data ask for nothing"""
+    reads_honest_ones(inspection)
     for protocol in range(6):
         data = pickle.dumps({"os": "system", "n": [1, 2.5, None], "t": ("builtins", "eval")}, protocol=protocol)
         expect(asked(inspection, data, "plain data"), "what plain data ask for").equals([])
 
 
-@question.check(points=2, needs=names_what_is_imported)
+@question.check(points=2)
 def damage_is_not_called_harmless(inspection: Module) -> None:
     """what is empty or cut off raises a ValueError"""
+    reads_honest_ones(inspection)
     whole = pickle.dumps([Fraction(1, 3), "JFK"])
     must_raise(inspection, b"", "nothing at all")
     for length in (1, 12, len(whole) // 2, len(whole) - 1):
@@ -98,7 +109,6 @@ def damage_is_not_called_harmless(inspection: Module) -> None:
 @question.check(
     points=2,
     hidden=True,
-    needs=names_what_is_imported,
     hint="a name may be written once and later come from the memo: look at step.stack, not at the texts read last",
 )
 def names_come_from_the_memo_too(inspection: Module) -> None:
@@ -114,7 +124,6 @@ def names_come_from_the_memo_too(inspection: Module) -> None:
 @question.check(
     points=3,
     hidden=True,
-    needs=names_what_is_imported,
     hint="INST imports, too; and what lies on the stack is not always what was written last",
 )
 def disguises_are_seen_through(inspection: Module) -> None:
@@ -127,12 +136,14 @@ def disguises_are_seen_through(inspection: Module) -> None:
 @question.check(
     points=2,
     hidden=True,
-    needs=names_what_is_imported,
     hint="a reader of pickles stops at STOP; what stands behind it was not looked at",
 )
 def what_follows_the_end_is_not_overlooked(inspection: Module) -> None:
     """a file that goes on after its end, is compressed, or is no pickle raises a ValueError"""
+    reads_honest_ones(inspection)
     whole = pickle.dumps([1, 2])
+    for more, what in {b" \n": "white space", b"\0": "a zero byte", b".": "a second STOP"}.items():
+        must_raise(inspection, whole + more, f"a pickle with {what} behind it")
     must_raise(
         inspection, whole + pickles.protocols("ran-d")["os.system, protocol 4"][0], "a second pickle behind the first"
     )
@@ -150,11 +161,10 @@ def what_follows_the_end_is_not_overlooked(inspection: Module) -> None:
         must_raise(inspection, noise, "what is no pickle")
 
 
-@question.check(
-    points=1, hidden=True, needs=names_what_is_imported, hint="is what you took from the stack a text? None is not"
-)
+@question.check(points=1, hidden=True, hint="is what you took from the stack a text? None is not")
 def unknown_names_are_not_guessed(inspection: Module) -> None:
     """a name that is only put together while the pickle is opened raises a ValueError"""
+    reads_honest_ones(inspection)
     joined = pickles.call(pickles.name("fractions", "Fraction"), pickles.text("1/3"))
     must_raise(
         inspection, pickles.whole(joined + pickles.text("system") + b"\x93"), "a module that is the result of a call"

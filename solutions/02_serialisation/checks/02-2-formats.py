@@ -47,7 +47,7 @@ def feed_has_one_array_a_column(formats: Formats, small: pd.DataFrame) -> None:
         expect([str(value) for value in arrays[name][:, 0]], name).equals(small[name].head(5).tolist())
 
 
-@question.check(points=3)
+@question.check(points=2)
 def onnx_says_the_same(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
     """convert() makes an ONNX model that says the same as the pipeline, within 0.00001"""
     answer = formats.convert(small.head(200), small_late.head(200), small.tail(100), **KINDS)
@@ -57,6 +57,18 @@ def onnx_says_the_same(formats: Formats, small: pd.DataFrame, small_late: pd.Ser
             "a probability of the ONNX model differs from the pipeline's",
             expected="within 0.00001",
             actual=f"{furthest:.6f} apart",
+        )
+
+
+@question.check(points=1)
+def probabilities_are_an_array(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
+    """the ONNX model gives its probabilities as an array"""
+    answer = formats.convert(small.head(200), small_late.head(200), small.tail(10), **KINDS)
+    if not answer["as_array"]:
+        fail(
+            "its probabilities come as a list of dictionaries",
+            expected="an array of shape (n, 2)",
+            hint='options={"zipmap": False}',
         )
 
 
@@ -130,11 +142,12 @@ def code_is_refused(formats: Formats) -> None:
     points=1,
     hidden=True,
     needs=an_honest_file_is_opened,
-    hint="refuse each type that is not in ALLOWED, also one that looks harmless, and each file that is no skops file",
+    hint="refuse each whole name that is not in ALLOWED, also one that looks harmless or is NumPy's own",
 )
 def what_is_not_listed_is_refused(formats: Formats) -> None:
-    """open_skops() refuses any other type, a pickle, and a file that was cut short"""
-    expect("Fraction" in formats.open_skops("fraction").get("refused", "")).is_true()
+    """open_skops() refuses any other type, also of NumPy and scikit-learn, a pickle, and a file that was cut short"""
+    for file, name in {"fraction": "Fraction", "numpy.load": "load", "sklearn helper": "resample"}.items():
+        expect(name in formats.open_skops(file).get("refused", "")).is_true()
     for file in ("pickle", "cut"):
         expect("refused" in formats.open_skops(file)).is_true()
 
