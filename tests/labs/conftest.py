@@ -25,6 +25,7 @@ from jupyter_client.provisioning import KernelProvisionerFactory
 from nbformat import NotebookNode
 
 from course.base.threads import ONE_THREAD
+from course.checks.core.loading import FOLDER
 from course.grading.pipeline.execute import trusted_examiner
 from course.grading.sandbox import policy, zygote
 from course.labs import description, notebooks, release, runner, running, source
@@ -332,8 +333,11 @@ class Stages:
         return notebooks.read(self._stage(chapter.lab, chapter.place + 1) / chapter.path.name)
 
     def copy(self, lab: Lab, count: int, target: Path) -> Path:
-        """A copy of :meth:`folder` to work in."""
-        return Path(shutil.copytree(self.folder(lab, count), target / lab.name, symlinks=True))
+        """A copy of :meth:`folder` to work in, with the lab's questions as they are now."""
+        copied = Path(shutil.copytree(self.folder(lab, count), target / lab.name, symlinks=True))
+        shutil.rmtree(copied / FOLDER)
+        shutil.copytree(lab.folder / FOLDER, copied / FOLDER)
+        return copied
 
     def _stage(self, lab: Lab, count: int) -> Path:
         key = f"{lab.name}-{count}"

@@ -22,7 +22,6 @@ from nbformat.v4 import new_code_cell
 
 from course import shipping
 from course.base import atomic
-from course.checks.core.loading import FOLDER
 from course.labs import notebooks, runner, running
 from course.labs.examiner import Examiner
 from course.labs.judgement import Judgement, judge
@@ -307,14 +306,11 @@ class Trial:
         return end if data[0] == data[1] else here
 
     def _stage(self, count: int, name: str) -> Path:
-        """A copy of the lab's folder after some notebooks, with the questions as they are now."""
+        """A copy of the lab's folder after some notebooks."""
         place = self.place / name
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-        folder = self.stages.copy(self.lab, count, place)
-        shutil.rmtree(folder / FOLDER)
-        shutil.copytree(self.lab.folder / FOLDER, folder / FOLDER)
-        return folder
+        return self.stages.copy(self.lab, count, place)
 
 
 class Book:

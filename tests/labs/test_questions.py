@@ -186,7 +186,7 @@ def choose(table, rule):
     ("data", "score"),
     [
         (b"\x80\x04}(\x8c\x04dest\x8c\x03LAX\x8c\x04late\x88u.", 6),
-        (b"\x80\x04}(\x8c\x04dest\x8c\x03LAX\x8c\x04late\x89u.", 2),
+        (b"\x80\x04}(\x8c\x04dest\x8c\x03LAX\x8c\x04late\x89u.", 4),
         (b"\x80\x04}(\x8c\x04dest\x8c\x03LAX\x8c\x09late\x88u.", 0),
     ],
     ids=["right", "another value", "a wrong length"],

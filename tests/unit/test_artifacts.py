@@ -199,7 +199,8 @@ def test_a_model_in_the_store_of_another_kind_is_still_only_a_model(shipped, few
         "**ROC AUC** 0.69 {words}\n\n## Limits\n\n- **Season:** {words}\n",
         "#### Intended use\n{words}\n#### Training data\n{words}\n#### Scores\n{words}\n#### Limitations\n{words}\n",
         "**Intended use.** {words}\n\n**Data** — {words}\n\n- **Metrics**: {words}\n- __Limits__\n  {words}\n",
-        "Late Flights\n============\n\nIntended use\n---\n{words}\n\nData\n---\n{words}\n\nMetrics\n--\n{words}\n\nLimits\n--\n{words}\n",
+        "Late Flights\n============\n\nIntended use\n---\n{words}\n\nData\n---\n{words}\n\n"
+        "Metrics\n--\n{words}\n\nLimits\n--\n{words}\n",
     ],
     ids=["deeper headings below", "deep headings only", "bold leads", "underlined"],
 )
@@ -210,7 +211,8 @@ def test_a_card_may_have_headings_of_any_form(shipped, card):
 
 def test_the_title_of_a_card_is_no_section(shipped):
     words = "eight words or more that say what is to be said here"
-    card = f"# Use, data, metrics and limits\n\n## Intended use\n\n{words}\n\n## Data\n\n{words}\n\n## Metrics\n\n{words}\n"
+    card = f"# Use, data, metrics and limits\n\n## Intended use\n\n{words}\n\n## Data\n\n{words}\n\n"
+    card += f"## Metrics\n\n{words}\n"
     (shipped / "card.md").write_text(card)
     with pytest.raises(CheckFailed, match="names the limits"):
         artifact_folder("artifact").check_card()
