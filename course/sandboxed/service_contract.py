@@ -6,11 +6,13 @@ and nothing that it answers is trusted. A fault is answered as {"problem": text}
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import json
 import random
 import sys
+import urllib.parse
 import warnings
 from pathlib import Path
 from typing import Any
@@ -115,12 +117,12 @@ def bodies(text: str, count: int, seed: int) -> dict[str, Any]:
     from hypothesis import strategies as st
 
     document = json.loads(text)
-    try:
-        schema = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    except (KeyError, TypeError):
-        return {
-            "problem": "paths, /predict, post, requestBody, content, application/json, schema: one of them is missing"
-        }
+    schema: Any = document
+    for name in ("paths", "/predict", "post", "requestBody", "content", "application/json", "schema"):
+        schema = _resolve(schema, document)
+        if not isinstance(schema, dict) or name not in schema:
+            return {"problem": f"the description of POST /predict has no {name}"}
+        schema = schema[name]
     try:
         allowed = _allowed_by(_inline(schema, document, 0))
     except Exception as error:
@@ -248,7 +250,7 @@ def _frame(flights: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _watch(folder: str) -> None:
-    """Count the files of a folder that are opened from now on, by Python or by ONNX Runtime."""
+    """Count what is opened from now on: files of a folder, and models, be it from files or from bytes in memory."""
     first = not _watched
     _watched.append(str(Path(folder).resolve()))
     if not first:
@@ -259,17 +261,28 @@ def _watch(folder: str) -> None:
             path = arguments[0] if isinstance(arguments[0], str) else arguments[0].decode(errors="replace")
             if any(str(Path(path).absolute()).startswith(place) for place in _watched):
                 _opened.append(path)
+        elif event == "pickle.find_class" and str(arguments[0]).startswith("sklearn."):
+            _opened.append("a pickle")
 
     sys.addaudithook(note)
+    import zipfile
+
     import onnxruntime
 
-    plain = onnxruntime.InferenceSession.__init__
+    for kind in (onnxruntime.InferenceSession, zipfile.ZipFile):  # skops keeps a model in a zip archive
+        _count(kind)
 
+
+def _count(kind: type) -> None:
+    """Count the objects of a class that are made."""
+    plain = kind.__init__
+
+    @functools.wraps(plain)
     def counted(self: Any, *args: Any, **kwargs: Any) -> None:
-        _opened.append("an InferenceSession")
+        _opened.append(kind.__name__)
         plain(self, *args, **kwargs)
 
-    onnxruntime.InferenceSession.__init__ = counted
+    kind.__init__ = counted
 
 
 def _inline(schema: Any, document: Any, depth: int) -> Any:
@@ -283,12 +296,42 @@ def _inline(schema: Any, document: Any, depth: int) -> Any:
     found = {
         name: _inline(item, document, depth + 1) for name, item in schema.items() if name not in ("$ref", "$schema")
     }
-    if isinstance(target := schema.get("$ref"), str) and target.startswith("#/"):
-        place = document
-        for part in target[2:].split("/"):
-            place = place[part.replace("~1", "/").replace("~0", "~")]
-        found |= _inline(place, document, depth + 1)
+    if isinstance(target := schema.get("$ref"), str):
+        found |= _inline(_find(target, document), document, depth + 1)
     return found
+
+
+def _resolve(part: Any, document: Any) -> Any:
+    """What a part of a description is, where it may be a reference, or a reference to one, and so on."""
+    for _ in range(10):
+        if not isinstance(part, dict) or not isinstance(target := part.get("$ref"), str):
+            break
+        try:
+            part = _find(target, document)
+        except LookupError:
+            return None
+    return part
+
+
+def _find(target: str, document: Any) -> Any:
+    """What a reference within a document points to.
+
+    Raises:
+        LookupError: it points elsewhere, or to nothing.
+    """
+    if target != "#" and not target.startswith("#/"):
+        raise LookupError(f"the reference {target!r} leads out of the description")
+    place = document
+    for part in target[2:].split("/") if target != "#" else ():
+        name = urllib.parse.unquote(part).replace("~1", "/").replace("~0", "~")
+        place = place[int(name)] if isinstance(place, list) and name.isdigit() else _member(place, name, target)
+    return place
+
+
+def _member(place: Any, name: str, target: str) -> Any:
+    if not isinstance(place, dict) or name not in place:
+        raise LookupError(f"the reference {target!r} points to nothing")
+    return place[name]
 
 
 def _in_order(body: Any) -> Any:

@@ -6,6 +6,9 @@ what is wrong. Whatever a student's description holds, requests are made from it
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from course.checks.files import reading
 from course.checks.http.exchanges import Response, post
 from course.checks.http.services import Service
 from course.checks.model import probability_metrics
+from course.checks.model.artifacts import MAX_BYTES, MODELS
 from course.checks.model.labelled import Labelled
 from course.checks.python.modules import ask, explain
 
@@ -91,6 +95,18 @@ class Model:
         """Where its files are."""
         raise NotImplementedError
 
+    def read(self, name: str) -> bytes:
+        """The content of one of its files."""
+        raise NotImplementedError
+
+    def digests(self) -> set[str]:
+        """The SHA-256 of each model file that it has."""
+        found = set()
+        for name in MODELS:
+            with contextlib.suppress(Unmet):
+                found.add(hashlib.sha256(self.read(name)).hexdigest())
+        return found
+
     def json(self, name: str) -> Any:
         """One of its JSON files, as plain data."""
         raise NotImplementedError
@@ -134,6 +150,14 @@ class Artifact(Model):
     def json(self, name: str) -> Any:
         """One of its JSON files, as plain data."""
         return reading.document(f"{self.name}/{name}")
+
+    def read(self, name: str) -> bytes:
+        """The content of one of its files.
+
+        Raises:
+            Unmet: it is missing, or too large.
+        """
+        return reading.read(f"{self.name}/{name}", max_bytes=MAX_BYTES)
 
     def must_rank(self, some: Labelled) -> None:
         """Fail unless its model ranks flights that it has not seen better than a coin does.
@@ -227,6 +251,12 @@ class Scorer:
         return said, opened
 
 
+@functools.cache
+def _about_descriptions(timeout: float) -> _Asked:
+    """One worker for all descriptions: what it imports takes long, and it runs no code of a student's."""
+    return _Asked(timeout)
+
+
 def description_problems(text: str, *, timeout: float = 30.0) -> list[str]:
     """What the validator says against an OpenAPI 3.1 description; nothing where it is valid.
 
@@ -235,7 +265,9 @@ def description_problems(text: str, *, timeout: float = 30.0) -> list[str]:
         timeout: how long it may take, in seconds.
     """
     title = "the OpenAPI description can be read"
-    found = _Asked(timeout).request(title, "reading the description", "openapi.py", "description_problems", text=text)
+    found = _about_descriptions(timeout).request(
+        title, "reading the description", "openapi.py", "description_problems", text=text
+    )
     problems = found.get("problems")
     return [str(line)[:300] for line in problems] if isinstance(problems, list) else ["it could not be read"]
 
@@ -254,14 +286,26 @@ def bodies(text: str, *, count: int = 60, seed: int = 0, timeout: float = 30.0) 
     """
     title = "requests can be made from the OpenAPI description"
     arguments = {"text": text, "count": count, "seed": seed}
-    found = _Asked(timeout).request(title, "making requests", "openapi.py", "bodies", **arguments)
+    found = _about_descriptions(timeout).request(title, "making requests", "openapi.py", "bodies", **arguments)
     texts, allowed = found.get("bodies"), found.get("allowed")
     if not isinstance(texts, list) or not isinstance(allowed, list) or len(texts) != len(allowed) or len(texts) > count:
         raise Unmet(title, "it answered in a form that the check cannot read")
     return [(str(body).encode(), fair is True) for body, fair in zip(texts, allowed, strict=True)]
 
 
-def fuzz(api: Service, text: str, *, count: int = 60, seed: int = 0) -> list[tuple[bytes, bool, Response]]:
+def route(api: Service, path: str, body: Any) -> str:
+    """Where a service answers POST: at a path or, where that redirects to the same path with a slash, there.
+
+    One check minds such a redirect; all others judge what is at its end.
+    """
+    answer = api.post(path, json=body)
+    place = answer.headers.get("location", "") if answer.status in (301, 302, 307, 308) else ""
+    return f"{path}/" if place.endswith(f"{path}/") else path
+
+
+def fuzz(
+    api: Service, text: str, *, count: int = 60, seed: int = 0, path: str = "/predict"
+) -> list[tuple[bytes, bool, Response]]:
     """Send what :func:`bodies` makes to a service, ten at once.
 
     Returns:
@@ -272,7 +316,7 @@ def fuzz(api: Service, text: str, *, count: int = 60, seed: int = 0) -> list[tup
     """
     made = bodies(text, count=count, seed=seed)
     headers = {"Content-Type": "application/json"}
-    answers = api.many([post("/predict", body=body, headers=headers) for body, _ in made], clients=10)
+    answers = api.many([post(path, body=body, headers=headers) for body, _ in made], clients=10)
     for (body, _), answer in zip(made, answers, strict=True):
         if answer.status >= 500 or answer.status not in (200, 400, 413, 422):
             fail(

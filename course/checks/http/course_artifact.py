@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from course.checks.core import processes
-from course.checks.http.contracts import Model
+from course.checks.core.expectations import Unmet
+from course.checks.http.contracts import Artifact, Model
 from course.checks.http.services import Service, service
+from course.checks.model.labelled import Labelled, labelled
 
 ARCHIVE = Path(__file__).with_name("course_artifact.zip")
 THRESHOLD = 0.2716
@@ -38,20 +40,44 @@ def course_artifact(threshold: float = THRESHOLD) -> CourseArtifact:
     return CourseArtifact(files, threshold)
 
 
+def measure(name: str = "artifact") -> Model:
+    """The artifact by which a service is judged: the shipped one if its model ranks flights, else the course's.
+
+    So who ships a model that knows nothing gains nothing by it, and loses no more than what is about that model.
+
+    Args:
+        name: the shipped artifact, below the folder of shipped files.
+    """
+    shipped = Artifact(name)
+    try:
+        shipped.must_rank(unseen_flights())
+    except Unmet:
+        return course_artifact()
+    return shipped
+
+
+@functools.cache
+def unseen_flights() -> Labelled:
+    """Flights of November, which arrived, and by which no model of the course is fitted."""
+    return labelled("2013-11-01", "2013-12-01").sample(2000, seed=11)
+
+
 def service_with(
-    artifact: CourseArtifact,
+    artifact: Model,
     app: str = "wsgi:app",
     *,
     env: Mapping[str, str] | None = None,
     files: Mapping[str, str | bytes] | None = None,
     **options: Any,
 ) -> Service:
-    """A shipped service, started with the course's artifact in the place of the shipped one.
+    """A shipped service, started with an artifact: the course's takes the place of the shipped one.
 
     Args:
-        artifact: of :func:`course_artifact`.
+        artifact: of :func:`course_artifact`, or a shipped one, with which the service starts anyway.
         app, env, files, options: as for :func:`service`.
     """
+    if not isinstance(artifact, CourseArtifact):
+        return service(app, env=env, files=files, **options)
     more = {**artifact.under("course_artifact"), **(files or {})}
     return service(app, env={VARIABLE: "{scratch}/course_artifact", **(env or {})}, files=more, **options)
 
