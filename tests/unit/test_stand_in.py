@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
+from course.checks.core import loading
+from course.checks.core.result import Outcome
+from course.checks.http import services
+from course.checks.http.course_artifact import course_artifact
+from course.sandboxed import programs
 from course.sandboxed.programs.stand_in import create_app
+
+LAB = Path(__file__).resolve().parents[2] / "solutions" / "03_flask_api"
+SOURCE = Path(programs.__file__).with_name("stand_in.py").read_text()
+OF_ITS_MODEL = {"it_says_what_the_model_says", "it_serves_another_artifact", "it_warns_from_the_threshold_on"}
+WSGI = """
+import os
+from pathlib import Path
+from api import create_app
+app = create_app(Path(os.environ.get("LATE_FLIGHTS_ARTIFACT", Path(__file__).with_name("artifact"))))
+"""
 
 FLIGHT = {
     "carrier": "UA",
@@ -18,7 +36,8 @@ FLIGHT = {
 
 @pytest.fixture
 def client(tmp_path):
-    (tmp_path / "metrics.json").write_text('{"threshold": 0.25}')
+    for name, content in course_artifact(0.25).files.items():
+        (tmp_path / name).write_bytes(content)
     return create_app(tmp_path).test_client()
 
 
@@ -50,7 +69,12 @@ def test_many_flights_keep_their_order(client):
         {name: value for name, value in FLIGHT.items() if name != "dest"},
         FLIGHT | {"distance": True},
         FLIGHT | {"distance": 0},
-        FLIGHT | {"origin": "BOS"},
+        FLIGHT | {"distance": 12_501},
+        FLIGHT | {"distance": 10**400},
+        FLIGHT | {"origin": "Boston"},
+        FLIGHT | {"planned_arrival": FLIGHT["planned_departure"]},
+        FLIGHT | {"planned_departure": "2013-11-28T19:30:00-08:00"},
+        FLIGHT | {"planned_departure": "0001-01-01T00:00:00+14:00"},
         FLIGHT | {"planned_departure": "2013-11-28T17:30:00"},
         FLIGHT | {"planned_arrival": 5},
         {"flights": []},
@@ -77,3 +101,33 @@ def test_other_mistakes_have_their_own_status(client):
 def test_it_describes_itself(client, path):
     assert client.get(path).status_code == 200
     assert client.get("/model").get_json()["threshold"] == 0.25
+
+
+def test_the_same_moment_has_the_same_probability_in_every_zone(client):
+    utc = FLIGHT | {"planned_departure": "2013-11-28T22:30:00Z", "planned_arrival": "2013-11-29T01:05:00Z"}
+    assert client.post("/predict", json=utc).get_json() == client.post("/predict", json=FLIGHT).get_json()
+
+
+def test_without_an_artifact_it_lives_and_is_not_ready(tmp_path):
+    client = create_app(tmp_path).test_client()
+    assert client.get("/health").get_json() == {"status": "ok"}
+    assert refused(client.get("/ready"), 503)
+    assert refused(client.post("/predict", json=FLIGHT), 503)
+
+
+@pytest.mark.parametrize(("refused", "threshold"), [(422, 0.25), (400, 0.4)])
+@pytest.mark.parametrize("question", ["03-1-api", pytest.param("03-1-clients", marks=pytest.mark.exhaustive)])
+def test_it_keeps_what_the_service_of_lab_03_is_judged_by(refused, threshold, question, tmp_path, monkeypatch):
+    """All but what only the artifact's own model can say."""
+    monkeypatch.setenv("COURSE_SHIPPED", str(tmp_path))
+    (tmp_path / "api.py").write_text(SOURCE.replace("REFUSED = 422", f"REFUSED = {refused}"))
+    (tmp_path / "wsgi.py").write_text(WSGI)
+    artifact = course_artifact(threshold)
+    shutil.copytree(artifact.folder, tmp_path / "artifact")
+    try:
+        result = loading.load(LAB / "checks", question).result()
+    finally:
+        while services._pool:
+            services._pool.popitem()[1].talk.close()
+    failed = {check.name for check in result.checks if check.outcome is not Outcome.PASS}
+    assert failed <= OF_ITS_MODEL, result.to_text()
