@@ -101,7 +101,9 @@ def describe(schema):
     fine = {"description": "fine", "content": {"application/json": {"schema": {"type": "object"}}}}
     refused = {"description": "a problem", "content": {"application/problem+json": {"schema": {"type": "object"}}}}
     answers = {"200": fine, "default": refused}
-    paths = {path: {"get": {"responses": answers}} for path in ("/health", "/ready", "/model", "/openapi.json")}
+    paths: dict[str, dict] = {
+        path: {"get": {"responses": answers}} for path in ("/health", "/ready", "/model", "/openapi.json")
+    }
     body = {"required": True, "content": {"application/json": {"schema": {"oneOf": [schema, many]}}}}
     paths["/predict"] = {"post": {"requestBody": body, "responses": answers}}
     return {"openapi": "3.1.0", "info": {"title": "A stand-in", "version": "0"}, "paths": paths}
