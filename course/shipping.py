@@ -255,7 +255,12 @@ def _git(tree: Path, *arguments: str, check: bool = True) -> subprocess.Complete
 
 def load_ipython_extension(shell) -> None:
     """Give a notebook `%%ship`, `%%draft` and `%submit`, and let it import shipped modules (after all others)."""
-    shell.register_magic_function(lambda line, cell: _ship_magic(shell, line, cell), "cell", "ship")
+
+    def ship(line: str, cell: str) -> None:
+        __tracebackhide__ = True  # IPython shows no frame of it
+        _ship_magic(shell, line, cell)
+
+    shell.register_magic_function(ship, "cell", "ship")
     shell.register_magic_function(_draft_magic, "cell", "draft")
     shell.extension_manager.load_extension(SUBMIT_MAGIC)
     shell.set_custom_exc((NotImplementedError,), _not_solved_yet)
@@ -290,8 +295,9 @@ def _keeper_of_answers(shell) -> Callable[[Any], None]:
 
 def _ship_magic(shell, line: str, cell: str) -> None:
     """%%ship [--no-run] PATH: write this cell to shipped/PATH; run it here too, if it is a Python module."""
+    __tracebackhide__ = True  # an error in the cell is shown from the cell's own line on
     path, name, run = ship_cell(line, cell)
-    if path.suffix != ".py":
+    if path.suffix != ".py" or not path.stem.isidentifier():  # gunicorn.conf.py is Python, and no module
         print(f"shipped {name}")
         if STUB in cell:
             print(f"Not solved yet: it still holds {STUB}.")

@@ -38,6 +38,29 @@ def test_a_field_is_called_by_its_label(page, name, label):
     assert page.label_of(field(page, name)) == label
 
 
+@pytest.mark.parametrize(
+    ("source", "label"),
+    [
+        ("<label><b>Air<i>line</i></b> <p>code</p><input name=x></label>", "Airline code"),
+        ("<label>Before<input name=x></label><label for=x>After</label>", "Before"),
+        ("<label for=y>One</label> <label for=y><strong>Two</strong></label><input id=y name=x>", "One Two"),
+        ("<label for=y>For</label><input id=y name=x aria-label=Aria>", "Aria"),
+        ("<i id=a hidden>Day</i><b id=b>of <u>week</u></b><input name=x aria-labelledby='a b c'>", "Day of week"),
+        ("<label>Two fields<input name=other><input name=x></label>", ""),
+        ("<label for=other>Elsewhere<input name=x></label>", ""),
+        ("<label for=y></label><input id=y name=x>", ""),
+        ("<label>A<span aria-hidden=true>*</span><select name=x><option>UA</option></select></label>", "A"),
+        ("<label><img alt=Minutes><input name=x></label>", "Minutes"),
+        ("<label><input type=hidden name=h>Day<input name=x></label>", "Day"),
+        ("<input name=x title='How long'>", "How long"),
+        ("<input name=x placeholder='How long'>", ""),
+    ],
+)
+def test_a_field_is_called_what_a_browser_calls_it(source, label):
+    page = pages.read(source)
+    assert page.label_of(field(page, "x")) == label
+
+
 def test_a_label_that_holds_nothing_but_its_field_is_none():
     page = pages.read("<label><select name=x><option>UA</option></select></label>")
     assert page.label_of(field(page, "x")) == ""

@@ -19,6 +19,7 @@ MAX_DEPTH = 200
 VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
 CLOSES_ITSELF = {"option": {"option"}, "li": {"li"}, "p": {"p"}, "dt": {"dt", "dd"}, "dd": {"dt", "dd"}}
 SILENT = frozenset({"script", "style", "template", "head"})
+LABELLED = frozenset(["button", "input", "meter", "output", "progress", "select", "textarea"])
 ANNOUNCED = {"role": {"alert", "status", "log"}, "aria-live": {"polite", "assertive"}}
 
 
@@ -87,27 +88,32 @@ class Page(Element):
         return {name: one for one in reversed(list(self)) if (name := one.get("id"))}
 
     @functools.cached_property
-    def _labels(self) -> dict[str, list[Element]]:
-        """The labels, by the id of the field that they are for."""
-        found: dict[str, list[Element]] = {}
-        for one in self.all("label"):
-            found.setdefault(one.get("for") or "", []).append(one)
+    def _labels(self) -> dict[int, list[Element]]:
+        """The labels of each field: those that name its id, and the one around it, if it is the first field there."""
+        found: dict[int, list[Element]] = {}
+        for label in self.all("label"):
+            if "for" in label:
+                control = self.by_id(label.get("for") or "")
+            else:
+                control = next((one for one in label if one.tag in LABELLED and one.get("type") != "hidden"), None)
+            if control is not None:
+                found.setdefault(id(control), []).append(label)
         return found
 
     def label_of(self, field: Element) -> str:
-        """What a field is called: its label's text, or aria-label or aria-labelledby; empty if it has no name."""
+        """A field's accessible name, in the order in which browsers look for it; empty if it has none.
+
+        aria-labelledby comes first, then aria-label, the labels, and the title. A placeholder, which browsers fall back
+        on, does not count: it is gone as soon as somebody types.
+        """
         named = [self.by_id(name) for name in (field.get("aria-labelledby") or "").split()[:MAX_NAMES]]
-        texts = [one.text for one in named if one is not None]
-        texts += [field.get("aria-label", "").strip()]
-        if name := field.get("id"):
-            texts += [one.text for one in self._labels.get(name, [])]
-        around = field.parent
-        while around is not None:
-            if around.tag == "label":
-                texts.append(" ".join(one.strip() for one in around.children if isinstance(one, str)))
-                texts += [one.text for one in around.children if isinstance(one, Element) and one.tag == "span"]
-            around = around.parent
-        return next((text for text in map(str.strip, texts) if text), "")
+        ways = [
+            " ".join(_spoken(one, field) for one in named if one is not None),
+            field.get("aria-label") or "",
+            " ".join(_spoken(one, field) for one in self._labels.get(id(field), [])[:MAX_NAMES]),
+            field.get("title") or "",
+        ]
+        return next((name for way in ways if (name := " ".join(way.split()))), "")
 
     def live(self) -> list[Element]:
         """The elements whose content is announced when it appears: alerts, status messages, live regions."""
@@ -116,6 +122,31 @@ class Page(Element):
             for one in self
             if one.tag == "output" or any(one.get(name, "") in values for name, values in ANNOUNCED.items())
         ]
+
+
+def _spoken(element: Element, field: Element) -> str:
+    """What an element adds to the name of a field: its text, and that of what is in it, but for hidden parts."""
+    pieces: list[str] = []
+    waiting: list[Element | str] = [element]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            pieces.append(one)
+        elif one is element or not _is_hidden(one):
+            if one is field or one.tag in ("select", "textarea"):
+                continue
+            if said := one.get("aria-label") or (one.get("alt") if one.tag in ("img", "input") else None):
+                pieces.append(f" {said} ")
+            else:
+                waiting += reversed(one.children)
+    return "".join(pieces)
+
+
+def _is_hidden(element: Element) -> bool:
+    """Whether a screen reader passes an element over."""
+    style = (element.get("style") or "").lower().replace(" ", "")
+    unseen = "display:none" in style or "visibility:hidden" in style
+    return element.tag in SILENT or "hidden" in element or element.get("aria-hidden") == "true" or unseen
 
 
 class _Reader(HTMLParser):

@@ -14,6 +14,8 @@ def find(name):
     found = importlib.import_module(module)
     for part in (attribute or "app").split("."):
         found = getattr(found, part)
+    if not callable(found):
+        raise TypeError(f"{name} is {found!r}, and no application; does the function that makes it return it?")
     return found
 
 

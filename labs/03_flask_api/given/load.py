@@ -73,7 +73,8 @@ def wait_until_ready(port: int, path: str, *, seconds: float = 60.0, alive: Call
             if connection.getresponse().status == 200:
                 return time.perf_counter() - begin
         time.sleep(0.02)
-    raise TimeoutError(f"the service on port {port} did not become ready; what did it print?")
+    how = "it ended" if not alive() else f"GET {path} did not answer 200 within {seconds:g} seconds"
+    raise TimeoutError(f"the service on port {port} did not become ready: {how}")
 
 
 def _message(path: str, question: dict) -> bytes:

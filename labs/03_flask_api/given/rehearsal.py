@@ -92,7 +92,11 @@ def gunicorn(folder: Path, app: str, **env: str) -> Iterator[tuple[int, subproce
     with (folder / "gunicorn.log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env={**os.environ, **env}, stdout=log, stderr=log)
     try:
-        wait_until_ready(port, "/health", alive=lambda: process.poll() is None)
+        try:
+            wait_until_ready(port, "/health", alive=lambda: process.poll() is None)
+        except TimeoutError as error:
+            last = "\n".join((folder / "gunicorn.log").read_text(errors="replace").strip().splitlines()[-8:])
+            raise TimeoutError(f"{error}. The end of {folder / 'gunicorn.log'}:\n{last}") from None
         yield port, process
     finally:
         process.terminate()

@@ -1,14 +1,18 @@
 """Does every request get an id and a line in the log, and every error an answer that keeps secrets?"""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from course.checks import Question, Service, expect, fail, fixture
+from course.checks.http.exchanges import get
 from course.checks.http.services import service
 
 probe = """
+import time
+
 from flask import Flask, abort, request
 from reliability import make_reliable
 
@@ -35,7 +39,14 @@ def own():
 def known(error):
     return {"answer": "handled by the app itself"}, 409
 
-app = make_reliable(app)
+@app.get("/wait/<int:number>")
+def wait(number):
+    time.sleep(0.3 if number % 2 else 0.05)
+    return {"number": number}
+
+made = make_reliable(app)
+app.add_url_rule("/probe/made", "made", lambda: {"callable": callable(made), "made": repr(made)[:80]})
+app = made if callable(made) else app
 """
 question = Question("Ids, logs and errors", points=12)
 ID = "X-Request-ID"
@@ -71,6 +82,9 @@ def log_of(api: Service, request_id: str) -> list[dict[str, Any]]:
 @question.check(points=1)
 def every_answer_has_an_id(api: Service) -> None:
     """every answer carries a request id of its own"""
+    made = api.get("/probe/made").expect_status(200).json()
+    if not made["callable"]:
+        fail("make_reliable(app) must return the app", expected="return app", actual=made["made"])
     ids = [api.get("/health").expect_status(200).headers.get(ID.lower(), "") for _ in range(2)]
     if not all(ids):
         fail(f"an answer has no header {ID}", hint="app.after_request sees every answer, and can change it")
@@ -82,12 +96,22 @@ def every_answer_has_an_id(api: Service) -> None:
         )
 
 
-@question.check(points=1, needs=every_answer_has_an_id)
+@question.check(points=1)
 def the_callers_id_comes_back(api: Service) -> None:
-    """an id that the caller sends comes back, also with an error"""
+    """an id that the caller sends comes back, also with an error, and to the one who sent it"""
     for path in ("/health", "/nowhere", "/boom"):
         answer = api.get(path, headers={ID: "order-66.retry_1"})
         expect(answer.headers.get(ID.lower()), f"{ID} in the answer to {path}").equals("order-66.retry_1")
+    answers = api.many([get(f"/wait/{number}", {ID: f"many-{number}"}) for number in range(8)], clients=8)
+    hint = "what do requests share that are under way at once: a global variable? flask.g belongs to one request"
+    for number, answer in enumerate(answers):
+        returned = answer.expect_status(200).headers.get(ID.lower())
+        expect(returned, f"{ID} of one of eight requests at once").equals(f"many-{number}", hint=hint)
+        for entry in log_of(api, f"many-{number}"):
+            named = re.search(r"/wait/(\d+)", str(entry.get("path")))
+            if named and named[1] != str(number):
+                wanted = f"/wait/{number}"
+                fail("a line of the log has another request's id", expected=wanted, actual=named[0], hint=hint)
 
 
 @question.check(points=2)
@@ -132,7 +156,6 @@ def flask_errors_keep_their_status(api: Service) -> None:
 @question.check(
     points=1,
     hidden=True,
-    needs=every_answer_has_an_id,
     hint="which characters, and how many of them, may an id from outside have? fullmatch() looks at all of it",
 )
 def strange_ids_are_not_taken_over(api: Service) -> None:
