@@ -103,8 +103,10 @@ class CourseArtifact(Model):
         if self._written is None:
             folder = Path(tempfile.mkdtemp(prefix="course-artifact-"))
             weakref.finalize(self, processes.remove, folder)
+            folder.chmod(0o755)  # a sandboxed process has another user
             for name, content in self.files.items():
                 (folder / name).write_bytes(content)
+                (folder / name).chmod(0o644)
             self._written = folder
         return self._written
 

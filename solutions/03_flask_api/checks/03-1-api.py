@@ -198,12 +198,18 @@ def bad_flights_are_refused(api: Service, predict: str, november: list[dict[str,
 
 ### BEGIN HIDDEN TESTS
 PROBE = """
-import os, shutil
+import os, shutil, tempfile
+
+own = os.path.join(tempfile.mkdtemp(), "artifact")  # a copy that it may take away
+shutil.copytree(os.environ["LATE_FLIGHTS_ARTIFACT"], own)
+os.environ["LATE_FLIGHTS_ARTIFACT"] = own
+
 from wsgi import app as inner
+
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/probe/lose":
-        shutil.rmtree(os.environ["LATE_FLIGHTS_ARTIFACT"])
+        shutil.rmtree(own)
         start_response("200 OK", [("Content-Length", "0")])
         return [b""]
     return inner(environ, start_response)
