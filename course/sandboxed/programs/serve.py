@@ -194,7 +194,7 @@ class Relay:
         else:
             command = [sys.executable, "-B", str(Path(__file__).with_name("develop.py")), str(descriptor), app]
         # a thread for each of fifty clients would else reserve more addresses than the sandbox gives
-        environment = {**os.environ, "MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", **env}
+        environment = {"PYTHONUNBUFFERED": "1", **os.environ, "MALLOC_ARENA_MAX": "2", "PYTHONNOUSERSITE": "1", **env}
         started = time.monotonic()
         self.server = subprocess.Popen(
             command,
