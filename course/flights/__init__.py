@@ -36,7 +36,7 @@ folder that the environment variable COURSE_CACHE names.
 from __future__ import annotations
 
 from course.flights.cache import PUBLIC_TABLES, publish
-from course.flights.columns import KNOWN, SCHEMA, Column, Known, known_at_prediction, schema
+from course.flights.columns import SCHEMA, Column, schema
 from course.flights.moments import HORIZON, LATE_MINUTES, TODAY, TRAIN_UNTIL, ZONE, NotKnownYet
 from course.flights.queries import (
     airlines,
@@ -52,7 +52,6 @@ from course.flights.queries import (
 
 __all__ = [
     "HORIZON",
-    "KNOWN",
     "LATE_MINUTES",
     "PUBLIC_TABLES",
     "SCHEMA",
@@ -60,13 +59,11 @@ __all__ = [
     "TRAIN_UNTIL",
     "ZONE",
     "Column",
-    "Known",
     "NotKnownYet",
     "airlines",
     "airports",
     "history",
     "holdout",
-    "known_at_prediction",
     "labels",
     "planes",
     "planned",

@@ -242,8 +242,6 @@ def test_cancelled_flights_are_planned_like_the_others(raw: dict[str, pd.DataFra
 def test_no_plan_has_a_column_of_the_outcome_or_of_the_plane() -> None:
     plan = flights.planned("2013-07-01")
     assert not set(plan) & {*OUTCOMES, *names("planes")}
-    for name in plan:
-        assert flights.known_at_prediction(f"planned.{name}")
 
 
 def test_planes_are_those_seen_flying() -> None:
@@ -297,28 +295,14 @@ def test_an_empty_answer_has_the_same_columns_and_dtypes_as_a_full_one() -> None
 def test_every_column_is_described() -> None:
     for key, column in flights.SCHEMA.items():
         assert key == f"{column.table}.{column.name}"
-        assert column.known in flights.KNOWN
         assert column.description.endswith(".")
     assert list(flights.schema("airlines")["name"]) == ["carrier", "name"]
     assert len(flights.schema()) == len(flights.SCHEMA)
 
 
-@pytest.mark.parametrize(
-    ("column", "known"),
-    [
-        ("flights.sched_dep_time", True),
-        ("flights.dep_delay", False),
-        ("flights.air_time", False),
-        ("flights.tailnum", False),
-        ("flights.late", False),
-        ("planes.seats", False),
-        ("weather.temp", True),
-        ("airports.lat", True),
-        ("airlines.name", True),
-    ],
-)
-def test_a_column_is_known_at_prediction_or_not(column: str, known: bool) -> None:
-    assert flights.known_at_prediction(column) is known
+def test_nothing_that_students_import_says_when_a_column_is_known() -> None:
+    assert not [name for name in dir(flights) if "known" in name.lower() and name != "NotKnownYet"]
+    assert set(flights.schema()) == {"table", "name", "dtype", "unit", "description"}
 
 
 def test_all_flights_of_the_year_are_planned_once(raw: dict[str, pd.DataFrame]) -> None:
@@ -606,12 +590,6 @@ def test_flights_that_are_not_from_a_plan_are_refused() -> None:
 def test_a_table_or_column_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="the tables are flights, planned"):
         flights.schema("trains")
-    with pytest.raises(ValueError, match=r"did you mean flights\.dep_delay"):
-        flights.known_at_prediction("dep_delay")
-    with pytest.raises(ValueError, match=r"flights\.arr_delay"):
-        flights.known_at_prediction("flights.arrdelay")
-    with pytest.raises(TypeError, match="expected a column"):
-        flights.known_at_prediction(3)
 
 
 def test_data_that_are_not_installed_are_missed_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -227,6 +227,14 @@ def test_make_runs_the_tests_in_a_clean_clone_and_notices_a_change(tiny):
     assert tiny.evaluate("from tiny.work import twice\nanswer = twice(3)") == 6
 
 
+def test_git_cannot_tell_whether_a_tree_was_changed(tiny):
+    trees = [tiny.with_change("tiny/work.py", code) for code in ("def twice(x):\n    return x", "pass")]
+    for command in ("git status --short", "git diff HEAD", "git log --format=%an%s%P", "git remote", "git reflog"):
+        outputs = [tree._owner.run(["sh", "-c", command], folder=tree._folder).output for tree in trees]
+        seen = [output.split(" ", 1)[-1] if "reflog" in command else output for output in outputs]
+        assert seen[0] == seen[1], command
+
+
 def test_a_plan_is_not_carried_out(tiny):
     done = tiny.plan("env")
     assert done.ok
@@ -326,6 +334,10 @@ def test_a_message_that_says_something_is_accepted(subject):
         "final final",
         "my changes",
         "Refactoring",
+        "First commit",
+        "second commit",
+        "Step 3",
+        "Exercise 2 done",
         "x" * 73,
     ],
 )

@@ -17,6 +17,7 @@ from course.checks.core.processes import Worker
 from course.checks.files import reading
 from course.checks.python.modules import ask, explain
 from course.flights import SCHEMA
+from course.flights.columns import PLAN
 
 MODEL_FILE = "model.joblib"
 MAX_MODEL_BYTES = 200 * 2**20
@@ -25,7 +26,7 @@ _LOST = re.compile(r"Can't get attribute '(?P<name>[^']{1,100})' on <module '(?P
 _OPENS = "the model can be opened in a fresh process"
 _PREDICTS = "the model predicts planned flights"
 _PROBABILITIES = "the model gives a probability for every flight"
-_TOO_LATE = {c.name for c in SCHEMA.values() if c.table == "flights" and c.known in ("departure", "arrival")}
+_TOO_LATE = {c.name for c in SCHEMA.values() if c.table == "flights"} - {name for name, *_ in PLAN}
 
 
 def model(name: str = "model", *, modules: str = "", timeout: float = 10.0) -> Model:

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -196,6 +197,8 @@ class Project(Repository):
     def with_change(self, file: str, addition: str) -> Changed:
         """The project with some Python code added at the end of one of its modules, in a clone and as installed.
 
+        The change is committed, in a history of one commit: whether a tree was changed is not to be seen in git.
+
         Args:
             file: the module's place in the package, such as "late_flights/features.py".
             addition: the code.
@@ -217,6 +220,13 @@ class Project(Repository):
         )
         if not done.ok:
             raise CheckFailed(f"{file} cannot be changed", actual=tail(done.output))
+        new = 'rm -rf .git && git init --quiet --template= && git add --all && git commit --quiet -m "The project"'
+        who = ["-c", "user.name=A colleague", "-c", "user.email=colleague@example.org", "-c", "commit.gpgsign=false"]
+        done = self._run(
+            ["sh", "-c", new.replace("git commit", f"git {' '.join(map(shlex.quote, who))} commit")], folder=folder
+        )
+        if not done.ok:
+            raise RuntimeError(f"the changed project cannot be committed: {tail(done.output)}")
         return Changed(self, folder, environment)
 
     @cached_property

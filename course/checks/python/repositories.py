@@ -48,6 +48,8 @@ _VAGUE = {
     "fixes", "foo", "it", "last", "minor", "misc", "modified", "modify", "more", "my", "new", "ok", "save",
     "saved", "small", "some", "stuff", "temp", "the", "thing", "things", "this", "tmp", "try", "update",
     "updated", "updates", "updating", "wip", "work", "working",
+    "first", "second", "third", "fourth", "fifth", "sixth", "next", "one", "two", "three", "four", "five", "six",
+    "exercise", "part", "progress", "stage", "step", "version",
 }  # fmt: skip
 
 

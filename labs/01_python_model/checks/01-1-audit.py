@@ -16,14 +16,16 @@ def audit() -> Audit:
     return Document("project.yaml").audit(COLUMNS + OPTIONAL)
 
 
-def agrees_with_the_data(audit: Audit, *names: str) -> None:
-    """Pass if the audit says of these columns (of flights, where no table is named) what the schema says."""
-    columns = [f"flights.{name}" if "." not in name else name for name in names]
-    audit.agrees(
-        "available",
-        truth={column: flights.known_at_prediction(column) for column in columns},
-        because={column: f"is known {flights.KNOWN[flights.SCHEMA[column].known]}" for column in columns},
-    )
+WHEN = {
+    True: "is known with the schedule, weeks before departure",
+    False: "is known only when the flight leaves, is cancelled or has arrived, or hours before at best",
+}
+
+
+def agrees_with_the_data(audit: Audit, **available: bool) -> None:
+    """Pass if the audit says of these columns of flights whether they are available."""
+    truth = {f"flights.{name}": value for name, value in available.items()}
+    audit.agrees("available", truth=truth, because={column: WHEN[value] for column, value in truth.items()})
 
 
 @question.check(points=1)
@@ -37,10 +39,10 @@ def every_column_is_audited(audit: Audit) -> None:
         fail(f"no such column: {', '.join(audit.invented[:5])}", hint="names are written as table.column")
 
 
-@question.check(points=1, needs=every_column_is_audited)
+@question.check(points=1)
 def every_line_is_complete(audit: Audit) -> None:
     """every line says useful, available and why"""
-    for name in COLUMNS:
+    for name in audit.lines:
         audit.says(name, "useful")
         audit.says(name, "available")
         audit.reason(name)
@@ -51,4 +53,4 @@ def every_line_is_complete(audit: Audit) -> None:
 )
 def departure_is_judged_as_the_data_say(audit: Audit) -> None:
     """what is planned and what happens at departure are told apart"""
-    agrees_with_the_data(audit, "planned_departure", "sched_dep_time", "dep_time", "dep_delay")
+    agrees_with_the_data(audit, planned_departure=True, sched_dep_time=True, dep_time=False, dep_delay=False)

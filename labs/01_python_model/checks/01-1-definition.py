@@ -1,6 +1,7 @@
 """Does project.yaml describe the project: question, decision, costs, owners, threshold and what is missing?"""
 
 import re
+from typing import Any
 
 import pandas as pd
 
@@ -16,17 +17,39 @@ def project() -> Document:
     return Document("project.yaml")
 
 
+NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+UNITS = {"m": "min", "h": "h", "d": "D", "w": "W"}
+
+
+def length_of_time(value: Any) -> pd.Timedelta | None:
+    """A length of time as people write it: 6, "24 hours before planned departure", "two days", "P1D"; None if none."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return pd.Timedelta(hours=float(value)) if 0 <= value <= 10_000 else None
+    text = str(value).strip().lower()[:200]
+    numbers = "|".join([r"\d{1,4}(?:\.\d{1,3})?", *NUMBERS, "an?", "half an"])
+    units = r"minutes?|mins?|hours?|hrs?|h|days?|d|weeks?|w"
+    found = re.findall(rf"(?<![\w.])({numbers})[ -]?({units})(?!\w)", text)
+    if not found:
+        try:
+            return pd.Timedelta(str(value).strip()[:50])
+        except ValueError:
+            return None
+    total = pd.Timedelta(0)
+    for number, unit in found:
+        words = {"a": 1.0, "an": 1.0, "half an": 0.5, **{word: float(place) for place, word in enumerate(NUMBERS)}}
+        total += pd.Timedelta(words[number] if number in words else float(number), unit=UNITS[unit[0]])
+    return total
+
+
 @question.check()
 def prediction_comes_early_enough(project: Document) -> None:
     """the prediction is made between an hour and 30 days before departure"""
     written = project.entry("horizon")
-    text = f"{written} hours" if isinstance(written, int | float) else str(written).lower()
-    try:
-        ahead = pd.Timedelta(re.sub(r"^(one|an?) ", "1 ", text.strip()).replace("week", "w").replace("ws", "w"))
-    except ValueError:
+    ahead = length_of_time(written)
+    if ahead is None:
         fail(
             "`horizon` is no length of time",
-            expected="a length of time, such as 1 day or 6 hours",
+            expected="a number and a unit, such as 1 day or 6 hours",
             actual=repr(written),
         )
     if not pd.Timedelta("1h") <= ahead <= pd.Timedelta("30D"):
@@ -59,8 +82,18 @@ def tables_have_owners(project: Document) -> None:
             project.words(f"sources.{table}.{key}")
 
 
-@question.check(hint="both stand at the left, and not below another name")
-def threshold_and_more_data_are_written(project: Document) -> None:
-    """the threshold is there, and what should be gathered"""
-    project.amount("threshold")
+@question.check(points=1)
+def more_data_are_named(project: Document) -> None:
+    """what should be gathered is there, and for each what it is, from where it comes and why"""
     project.items("gather", least=1)
+    gathered = project.entry("gather")
+    for name, element in gathered.items() if isinstance(gathered, dict) else enumerate(gathered, 1):
+        lacks = [key for key in ("what", "from", "why") if not isinstance(element, dict) or not element.get(key)]
+        if isinstance(gathered, dict) and not isinstance(name, int):  # {weather: {from: …, why: …}}
+            lacks = [key for key in lacks if key != "what"]
+        if lacks:
+            fail(
+                f"the element {name!r} of `gather` lacks {', '.join(lacks)}",
+                expected="- {what: …, from: …, why: …}",
+                actual=element,
+            )

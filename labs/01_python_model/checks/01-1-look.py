@@ -1,5 +1,6 @@
-"""Are the late rate and the worst month those of the flights so far?"""
+"""Are the late rate and the worst hour those of the flights so far?"""
 
+import re
 from typing import Any
 
 from course import flights
@@ -17,18 +18,17 @@ def late_rate_is_plausible() -> None:
 
 
 @question.check()
-def worst_month_is_a_month() -> None:
-    """the worst month is one of January to November"""
-    hint = "ship its number, such as 3 for March"
-    shipped = answer("worst_month")
-    expect(month(shipped) in range(1, 12)).is_true(f"{shipped!r} is none of them", hint=hint)
+def worst_hour_is_an_hour() -> None:
+    """the worst hour is one of 5 to 23"""
+    shipped = answer("worst_hour")
+    hint = "ship its number on a clock of 24 hours, such as 17 for the flights from 17:00 to 17:59"
+    expect(hour(shipped) in range(5, 24)).is_true(f"{shipped!r} is none of them", hint=hint)
 
 
-def month(value: Any) -> int:
-    """The number of a month, also when it came as text or by its name; 0 if it is none."""
-    names = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-    text = str(value).strip().lower()
-    if text[:3] in names:
-        return names.index(text[:3]) + 1
-    number = text.removesuffix(".0")
-    return int(number) if number.isdecimal() and len(number) <= 2 else 0
+def hour(value: Any) -> int:
+    """An hour of the day, also when it came as a text such as "17:00" or "5 pm"; -1 if it is none."""
+    match = re.fullmatch(r"(\d{1,2})(?:\.0|:00)?(?: ?h)?(?: ?([ap])\.?m\.?)?", str(value).strip().lower()[:20])
+    if match is None or isinstance(value, bool):
+        return -1
+    number = int(match[1])
+    return number % 12 + 12 * (match[2] == "p") if match[2] else number

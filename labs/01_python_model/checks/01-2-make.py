@@ -1,10 +1,19 @@
 """Does `make test` pass in a clean clone, and fail when the code is broken?"""
 
+import random
 import re
 
 from course.checks import Project, Question, expect, fail, fixture, project
 
 question = Question("make test", points=5)
+MONDAY = """
+_add_calendar = add_calendar
+
+def add_calendar(*flights, **options):
+    made = _add_calendar(*flights, **options).copy()
+    made["day_of_week"] = (made["day_of_week"] + {days}) % 7
+    return made
+"""
 
 
 @fixture
@@ -13,10 +22,22 @@ def shipped() -> Project:
     return project("late-flights.bundle")
 
 
-def make_test_fails_after(shipped: Project, change: str) -> None:
-    """Fail the check unless `make test` fails with this code at the end of features.py."""
-    if shipped.with_change("late_flights/features.py", change).make("test").ok:
-        fail("the code was broken on purpose, and make test still passed")
+def make_test_tells_apart(shipped: Project, broken: str, harmless: str) -> None:
+    """Fail the check unless `make test` fails with the one code at the end of features.py, and passes with the other.
+
+    Both are committed, and differ in what the functions do and in nothing else.
+    """
+    changes = [(broken, False), (harmless, True)]
+    random.SystemRandom().shuffle(changes)
+    for code, passes in changes:
+        ok = shipped.with_change("late_flights/features.py", code).make("test").ok
+        if ok and not passes:
+            fail("the code was broken on purpose, and make test still passed")
+        if passes and not ok:
+            fail(
+                "features.py was changed so that it does the same in other words, and make test failed",
+                hint="a test looks at what the functions return, not at their text or at whether git has seen a change",
+            )
 
 
 @question.check(points=2)
@@ -43,14 +64,4 @@ def notices_another_monday(shipped: Project) -> None:
     """it fails when the week no longer begins on Monday"""
     with question.progress("a broken version") as step:
         step("make test, with Monday as 1")
-        make_test_fails_after(
-            shipped,
-            """
-_add_calendar = add_calendar
-
-def add_calendar(*flights, **options):
-    made = _add_calendar(*flights, **options).copy()
-    made["day_of_week"] = (made["day_of_week"] + 1) % 7
-    return made
-""",
-        )
+        make_test_tells_apart(shipped, MONDAY.format(days=1), MONDAY.format(days=7))

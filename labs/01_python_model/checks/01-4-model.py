@@ -3,8 +3,11 @@
 import math
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from course import flights
-from course.checks import Model, Question, document, expect, fail, fixture, model
+from course.checks import Model, Question, document, expect, fail, fixture, model, module
 from course.checks.model import probability_metrics as measure
 from course.checks.model.labelled import Labelled, labelled
 

@@ -18,14 +18,26 @@ def evaluation() -> Module:
 
 def table_of(metric: str, *values: float) -> dict[str, dict[str, float]]:
     """A table in which the other metrics say nothing."""
+    return table_of_models(metric, dict(zip(["constant", *order], values, strict=True)))
+
+
+def table_of_models(metric: str, values: dict[str, float]) -> dict[str, dict[str, float]]:
+    """A table of any models."""
     others = {"roc_auc": 0.6, "log_loss": 0.5, "brier": 0.15, "cost": 6.0}
-    return {name: {**others, metric: value} for name, value in zip(["constant", *order], values, strict=True)}
+    return {name: {**others, metric: value} for name, value in values.items()}
 
 
 def winner(evaluation: Module, metric: str, tolerance: float, *values: float) -> str:
-    name: str = evaluation.choose(
-        table_of(metric, *values), {"metric": metric, "tolerance": tolerance, "simplest_first": order}
-    )
+    return chosen(evaluation, table_of(metric, *values), metric, tolerance, order)
+
+
+def chosen(
+    evaluation: Module, scores: dict[str, dict[str, float]], metric: str, tolerance: float, simplest_first: list[str]
+) -> str:
+    """What choose() picks by such a rule."""
+    rule = {"metric": metric, "tolerance": tolerance, "simplest_first": simplest_first}
+    rule |= {"costs": {"missed_warning": 30, "false_warning": 15}}
+    name: str = evaluation.choose(scores, rule)
     return name
 
 

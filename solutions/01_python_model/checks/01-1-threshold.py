@@ -25,8 +25,9 @@ def both_choices_cost_the_same_at_the_threshold() -> None:
     """at the threshold, warning and not warning cost the same"""
     p = number("threshold")
     expect(p, "the threshold").is_between(0, 1, hint="it is a probability")
-    silent, warned = p * number("cost_missed"), (1 - p) * number("cost_false")
-    if abs(silent - warned) > 0.05 * max(silent, warned):  # two decimals are fine
+    missed, false = number("cost_missed"), number("cost_false")
+    silent, warned = p * missed, (1 - p) * false
+    if abs(p - false / (missed + false)) > 0.00501:  # two decimals are fine
         fail(
             f"at a probability of {p:.4g}, they do not cost the same",
             expected="equal costs",

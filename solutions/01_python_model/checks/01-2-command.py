@@ -77,10 +77,15 @@ def takes_minutes(shipped: Project) -> None:
     expect([printed["EWR"], printed["JFK"], printed["LGA"]]).is_close([0.5, 1.0, 0.0], abs=0.01)
 
 
-@question.check(points=1, needs=prints_json, hidden=True, hint="logging.info goes to standard error once it is set up")
+@question.check(
+    points=1,
+    needs=prints_json,
+    hidden=True,
+    hint="logging.info goes to standard error once it is set up; count before you leave any flight out",
+)
 def logs_what_it_read(shipped: Project) -> None:
     """it says on standard error how many flights it read"""
-    table = "origin,arr_delay\n" + "EWR,7\n" * 4321
+    table = "origin,arr_delay\n" + "EWR,7\n" * 4000 + "EWR,\n" * 321  # a flight that never arrived was read, too
     call = ["sh", "-c", "late-flights summary flights.csv 2>&1 >/dev/null"]
     done = shipped.run(call, files={"flights.csv": table})
     digits = "".join(letter for letter in done.output if letter not in ",._' ")

@@ -18,14 +18,26 @@ def evaluation() -> Module:
 
 def table_of(metric: str, *values: float) -> dict[str, dict[str, float]]:
     """A table in which the other metrics say nothing."""
+    return table_of_models(metric, dict(zip(["constant", *order], values, strict=True)))
+
+
+def table_of_models(metric: str, values: dict[str, float]) -> dict[str, dict[str, float]]:
+    """A table of any models."""
     others = {"roc_auc": 0.6, "log_loss": 0.5, "brier": 0.15, "cost": 6.0}
-    return {name: {**others, metric: value} for name, value in zip(["constant", *order], values, strict=True)}
+    return {name: {**others, metric: value} for name, value in values.items()}
 
 
 def winner(evaluation: Module, metric: str, tolerance: float, *values: float) -> str:
-    name: str = evaluation.choose(
-        table_of(metric, *values), {"metric": metric, "tolerance": tolerance, "simplest_first": order}
-    )
+    return chosen(evaluation, table_of(metric, *values), metric, tolerance, order)
+
+
+def chosen(
+    evaluation: Module, scores: dict[str, dict[str, float]], metric: str, tolerance: float, simplest_first: list[str]
+) -> str:
+    """What choose() picks by such a rule."""
+    rule = {"metric": metric, "tolerance": tolerance, "simplest_first": simplest_first}
+    rule |= {"costs": {"missed_warning": 30, "false_warning": 15}}
+    name: str = evaluation.choose(scores, rule)
     return name
 
 
@@ -95,7 +107,7 @@ def at_the_threshold_is_warned(evaluation: Module) -> None:
     points=1,
     hidden=True,
     needs=best_wins_when_far_ahead,
-    hint="go through simplest_first, stop at the first that is near enough to the best; the constant does not compete",
+    hint="go through the simplest_first of the rule, whatever its names, and stop at the first that is near the best",
 )
 def simplest_within_tolerance_wins(evaluation: Module) -> None:
     """of the competing models within the tolerance, the simplest wins"""
@@ -104,6 +116,11 @@ def simplest_within_tolerance_wins(evaluation: Module) -> None:
     expect(winner(evaluation, "roc_auc", 0.05, 0.50, 0.60, 0.66)).equals("gradient_boosting")
     expect(winner(evaluation, "roc_auc", 0.0, 0.50, 0.69, 0.69)).equals("logistic_regression")
     expect(winner(evaluation, "roc_auc", 0.02, 0.50, 0.70, 0.60)).equals("logistic_regression")
+    turned = table_of("roc_auc", 0.50, 0.69, 0.68)
+    expect(chosen(evaluation, turned, "roc_auc", 0.02, order[::-1])).equals("gradient_boosting")
+    others = table_of_models("brier", {"forest": 0.14, "stump": 0.149, "network": 0.142, "constant": 0.1})
+    expect(chosen(evaluation, others, "brier", 0.01, ["stump", "forest", "network"])).equals("stump")
+    expect(chosen(evaluation, others, "brier", 0.005, ["stump", "network", "forest"])).equals("network")
 
 
 @question.check(
