@@ -134,7 +134,11 @@ def test_a_notebook_is_in_normal_form(chapter):
 def test_names_of_labs_and_notebooks_are_numbers_and_words(lab):
     names = [path.stem for path in lab.notebooks]
     assert [name for name in names if not re.fullmatch(r"\d\d_[a-z0-9_]+", name)] == []
-    assert [name[:2] for name in names] == [f"{number:02d}" for number in range(1, len(names) + 1)]
+    numbers = [int(name[:2]) for name in names]
+    if description.is_draft(lab.folder):  # its notebooks may be written in any order
+        assert numbers == sorted(set(numbers))
+    else:
+        assert numbers == list(range(1, len(names) + 1))
 
 
 def test_the_first_code_cell_loads_the_shipping_magics(chapter):
