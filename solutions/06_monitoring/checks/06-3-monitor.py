@@ -68,7 +68,7 @@ def september_is_the_model(monitor: Module) -> None:
 @question.check(
     points=3,
     hidden=True,
-    needs=a_quiet_month_is_fine,
+    needs=a_renamed_carrier_is_a_data_fault,  # silence is worth something only in who can speak
     hint="seasons are no incident: flights of one day share their fate, so count days; one false alarm is allowed",
 )
 def quiet_months_stay_quiet(monitor: Module) -> None:
