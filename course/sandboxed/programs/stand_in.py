@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException, ServiceUnavailable
 MOST = 1000
 REFUSED = 422
 NEW_YORK = ZoneInfo("America/New_York")
-TIMES = ("planned_departure", "planned_arrival")
+DEPARTURE, ARRIVAL = "planned_departure", "planned_arrival"
 
 
 def moment(text):
@@ -65,14 +65,14 @@ def faults(flight, schema):
         for name, value in flight.items()
         if name in rules and not fits(value, rules[name])
     ]
-    if not found and moment(flight[TIMES[0]]) >= moment(flight[TIMES[1]]):
-        found.append((f"/{TIMES[1]}", "it must be later than the departure"))
+    if not found and moment(flight[DEPARTURE]) >= moment(flight[ARRIVAL]):
+        found.append((f"/{ARRIVAL}", "it must be later than the departure"))
     return found
 
 
 def probability_of(flight):
     """The made-up model: later in the day and farther is later."""
-    departure = moment(flight["planned_departure"])
+    departure = moment(flight[DEPARTURE])
     return 0.06 + 0.018 * departure.hour + 0.0001 * departure.minute + flight["distance"] / 100_000
 
 
@@ -111,9 +111,10 @@ def describe(schema):
 
 def read(artifact):
     """What the service keeps of an artifact: its schema, and what it tells of it."""
+    digest = hashlib.sha256((artifact / "model.onnx").read_bytes())
     about = {
         "name": "stand-in",
-        "sha256": hashlib.sha256((artifact / "model.onnx").read_bytes()).hexdigest(),
+        "sha256": digest.hexdigest(),
         "threshold": json.loads((artifact / "metrics.json").read_text(encoding="utf-8"))["threshold"],
         "versions": json.loads((artifact / "versions.json").read_text(encoding="utf-8")),
     }
@@ -136,7 +137,7 @@ def create_app(artifact: Path) -> Flask:
 
     def loaded(answer):
         if about is None:
-            raise ServiceUnavailable("the model is not loaded")
+            raise ServiceUnavailable("there is no model yet")
         return answer()
 
     def answer(flight):
