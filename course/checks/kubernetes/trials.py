@@ -261,12 +261,20 @@ def _observed(key: str) -> Observation | None:
                 except Unmet as unmet:
                     unreached = unmet.reason
                 pods = driver.raw_pods()
+                if any(map(_ended, pods)):  # then there is nobody to answer, and the Service is not to blame
+                    unreached = None
                 log = "".join(driver.log(pod) or driver.log(pod, previous=True) for pod in pods)
                 return Observation(_inside(log), problem, unreached)
             finally:
                 driver.close()
     except (NotGradedHere, CheckFailed):
         return None
+
+
+def _ended(pod: Mapping[str, Any]) -> bool:
+    """Whether a container of a pod ended, once at least."""
+    containers = pod.get("status", {}).get("containerStatuses") or []
+    return any(one.get("restartCount") or "running" not in (one.get("state") or {}) for one in containers)
 
 
 def _inside(log: str) -> dict[str, Any] | None:
