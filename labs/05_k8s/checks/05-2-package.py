@@ -7,7 +7,7 @@ from course.checks import Question, document, expect, fail, listing, text
 from course.checks.docker.contexts import context, matching
 from course.checks.files.reading import read
 from course.checks.http.contracts import Artifact, as_sent
-from course.checks.model.labelled import labelled
+from course.checks.http.course_artifact import unseen_flights
 
 question = Question("The newer model, packaged", points=5)
 NEW = {f"weather_{name}" for name in ("temp", "humid", "wind_speed", "precip", "pressure", "visib")}
