@@ -220,7 +220,7 @@ def main() -> None:
             print(f"{number:5}   {60 * count / stock:8.1f}   {60 * count / mine:6.1f}   {ratios[-1]:5.1f}", flush=True)
         if ratios:
             spread = f"{min(ratios):.1f} to {max(ratios):.1f}"
-            print(f"ratio: {statistics.median(ratios):.1f} (median), {spread}; the target is 10")
+            print(f"ratio: {statistics.median(ratios):.1f} (median), {spread}; the target is 14")
         pace = "; its first half {:.1f} a minute, its second {:.1f}".format(*halves(ours)) if count > 2 else ""
         print(f"course grade: {memory:.2f} GiB at most{pace}")
         print("one submission, seconds: " + ", ".join(f"{name} {value:.3f}" for name, value in phases(ours).items()))
