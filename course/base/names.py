@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -35,11 +34,3 @@ def find(name: str, known: Iterable[Path], what: str = "lab") -> Path:
         if last == path.stem or (number and number == path.stem.partition("_")[0]):
             return path
     raise UnknownName(f"there is no {what} {name!r}; there are: {', '.join(path.stem for path in there) or 'none'}")
-
-
-def printable(text: str) -> str:
-    """A name that somebody else chose, as it may be shown in a terminal: what steers it is written as its code."""
-    return "".join(
-        f"\\u{{{ord(sign):x}}}" if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") else sign
-        for sign in text
-    )

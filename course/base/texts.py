@@ -1,7 +1,8 @@
-"""Text that strangers wrote, mended so that it can be stored anywhere as UTF-8: messages, names, a kernel's outputs."""
+"""Text that strangers wrote, mended: to be stored anywhere as UTF-8, and a name to be shown in a terminal."""
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 MAX_DEPTH = 60
@@ -27,3 +28,11 @@ def readable_tree(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [readable_tree(item, depth + 1) for item in value]
     return value
+
+
+def printable(text: str) -> str:
+    """A name that somebody else chose, as it may be shown in a terminal: what steers it is written as its code."""
+    return "".join(
+        f"\\u{{{ord(sign):x}}}" if unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") else sign
+        for sign in text
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from course.base.names import printable
+from course.base.texts import printable
 from course.cli.group import labs_there, main, root_folder, students_there
 
 only_students = click.option(

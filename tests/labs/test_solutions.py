@@ -55,8 +55,8 @@ def _nbval(notebook, ran, folder, environment):
                 output.execution_count = number
     nbformat.write(notebook, folder / "stored.ipynb")
     (folder / "pytest.ini").write_text("[pytest]\n")
-    # course.labs comes first: with it, jsonschema is imported in no time
-    command = [sys.executable, "-m", "pytest", "-pcourse.labs", "-pnbval.plugin", "-pno:cacheprovider"]
+    # course comes first: with it, jsonschema is imported in no time
+    command = [sys.executable, "-m", "pytest", "-pcourse", "-pnbval.plugin", "-pno:cacheprovider"]
     command += ["--nbval", "--nbval-kernel-name", "replay", "--nbval-sanitize-with", str(SANITISE)]
     command += ["-c", "pytest.ini", "--tb=short", "-q", "stored.ipynb"]
     for name in ("PYTEST_ADDOPTS", "JUPYTER_DEFAULT_PROVISIONER_NAME"):

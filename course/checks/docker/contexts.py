@@ -32,7 +32,6 @@ MAX_FILES = 3000
 MAX_PATH = 200  # characters that a path may have, on the average
 MAX_BYTES = 512 << 20
 MAX_FILE_BYTES = 256 << 20
-MAX_SENT_BYTES = 64 << 20
 IGNORE = ".dockerignore"
 _READ = ("the build context can be read", "the build context")
 # files that an image never needs, and what they are called in messages

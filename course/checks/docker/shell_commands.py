@@ -6,11 +6,9 @@ Good enough to find a program and its arguments in a RUN. Its cost grows with th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 
 _ENDS = re.compile(r"\|\||&&|[;\n&]")
 _AROUND = "\"'`(){}"
-PIP = re.compile(r"pip(?:\d{1,3}(?:\.\d{1,3})?)?")
 SHELLS = re.compile(r"(?:ba|da|z)?sh\b")
 
 Words = list[str]
@@ -40,19 +38,3 @@ def commands(script: str) -> list[Words]:
 def program(word: str) -> str:
     """The name of a program, without the folder before it and the quotes around it."""
     return word.strip(_AROUND).rpartition("/")[2]
-
-
-def arguments(words: Sequence[str], programs: re.Pattern[str], subcommands: Iterable[str]) -> Words | None:
-    """What follows a subcommand of a program, such as `install` of pip; None where it is not called.
-
-    Args:
-        words: a command.
-        programs: the whole name of the program.
-        subcommands: any of these.
-    """
-    start = next((place for place, word in enumerate(words) if programs.fullmatch(program(word))), None)
-    if start is None:
-        return None
-    wanted = set(subcommands)
-    place = next((n for n in range(start + 1, len(words)) if words[n].strip(_AROUND) in wanted), None)
-    return None if place is None else list(words[place + 1 :])

@@ -207,10 +207,6 @@ def dumps(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"it holds {name}, which JSON does not know")
-
-
 def _depth(value: Any) -> int:
     """How deep lists and objects are nested."""
     depth, level = 0, [value]

@@ -281,7 +281,3 @@ def _probabilities(answer: Any, rows: int, name: str = "") -> np.ndarray:
             hint="a label hides how sure the model is; a threshold is laid on the probability later",
         )
     return p
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"it holds {name}, which JSON does not know")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from course.base import names, timestamps
+from course.base import names, texts, timestamps
 from course.base.errors import UserError
 from course.grading.intake import archives, class_lists, people, platforms, submissions
 from course.grading.intake.archives import SubmissionError
@@ -78,7 +78,7 @@ def collect(
                 refused[paths[0].name] = _why(error)
             else:
                 taken += [submission] if submission else []
-    refused = {names.printable(name): names.printable(reason) for name, reason in sorted(refused.items())}
+    refused = {texts.printable(name): texts.printable(reason) for name, reason in sorted(refused.items())}
     class_lists.keep_refused(root, lab, refused)
     return taken, refused
 

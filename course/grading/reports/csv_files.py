@@ -7,7 +7,7 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from course.base.names import printable
+from course.base.texts import printable
 
 
 def text(header: Sequence[str], rows: Iterable[Sequence[Any]], verbatim: Collection[int] = ()) -> str:

@@ -97,15 +97,10 @@ FAULTS: dict[str, tuple[str, Callable[[Window], Window], set[str]]] = {
 }  # fmt: skip
 
 
-def faults_found(monitor: Module) -> dict[str, dict[str, Any]]:
-    """What the monitor makes of each data fault."""
-    return {what: judged(monitor, start, incident) for what, (start, incident, _) in FAULTS.items()}
-
-
 @fixture
 def found(monitor: Module) -> dict[str, dict[str, Any]]:
     """What the monitor makes of each data fault, asked once."""
-    return faults_found(monitor)
+    return {what: judged(monitor, start, incident) for what, (start, incident, _) in FAULTS.items()}
 
 
 def must_find(found: dict[str, dict[str, Any]], *faults: str) -> None:
