@@ -169,16 +169,18 @@ import os, time
 from course.grading.pipeline import assignment, worker_pool
 from course.grading.pipeline.submission import Work
 def grade(work):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())  # one write, so that the lines of two workers never mix
     time.sleep(1000)
 with worker_pool.WorkerPool(2, grade=grade, warm=False) as them:
     list(them.outcomes([Work("a", {}, assignment.Assignment("l", ())), Work("b", {}, assignment.Assignment("l", ()))]))
 """
     parent = subprocess.Popen([sys.executable, "-W", "ignore", "-c", script], stdout=subprocess.PIPE, text=True)
-    workers = [int(parent.stdout.readline()) for _ in range(2)]
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
+    with parent.stdout:
+        try:
+            workers = [int(parent.stdout.readline()) for _ in range(2)]
+        finally:
+            parent.kill()
+            parent.wait()
     while any(map(runs, workers)):  # what does not end reaches the time limit of this test, before it ends by itself
         time.sleep(0.05)
 

@@ -80,10 +80,13 @@ time.sleep(0.5)""",
 @pytest.mark.parametrize("how", WATCHERS)
 def test_nothing_of_the_students_runs_while_a_question_does(arena, how):
     after = """
-import os
-if 'gaps' not in globals():
-    gaps = [float(line) for line in open('/tmp/gaps')]
-print('longest gap', max(gaps) > 0.9, 'while it worked', sum(gap < 0.2 for gap in gaps) > 3)
+import time
+def seen():
+    return gaps if 'gaps' in globals() else [float(line) for line in open('/tmp/gaps')]
+until = time.monotonic() + 20  # on a busy machine, the watcher writes down how long it stood only after this cell began
+while max(seen()) <= 0.9 and time.monotonic() < until:
+    time.sleep(0.05)
+print('longest gap', max(seen()) > 0.9, 'while it worked', sum(gap < 0.2 for gap in seen()) > 3)
 """
     found = arena.grade([HONEST_ANSWER, HONEST_MODULE, WATCHERS[how]], question=question(arena, 1.2), after=[after])
     assert "longest gap True while it worked True" in found.printed
