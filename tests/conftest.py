@@ -29,6 +29,7 @@ import pytest
 if TYPE_CHECKING:
     from course.grading.sandbox.zygote import Zygote
 
+WAITED = "seconds that it waited for what another worker made"  # a property of a test
 LONG_S = 900  # a test that allows itself more seconds than this is one of the longest
 # rings that are part of another folder, by how their paths begin; every other ring is a folder of tests/
 PARTS = {"tests/grading/attacks/": "attacks", "tests/labs/test_walk.py": "walk"}
@@ -189,12 +190,15 @@ class Minutes:
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
         self.tests: dict[str, set[str]] = {}
+        self.waited = 0.0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add one phase of a test: its set-up, its call or its tear-down."""
         ring = ring_of(report.nodeid)
         self.seconds[ring] += report.duration
         self.tests.setdefault(ring, set()).add(report.nodeid)
+        if report.when == "teardown":
+            self.waited += dict(report.user_properties).get(WAITED, 0.0)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table, where more than one ring ran."""
@@ -204,6 +208,7 @@ class Minutes:
         for ring, seconds in self.seconds.most_common():
             terminalreporter.write_line(f"{seconds / 60:7.1f}  {ring} ({len(self.tests[ring])} tests)")
         terminalreporter.write_line(f"{self.seconds.total() / 60:7.1f}  together")
+        terminalreporter.write_line(f"{self.waited / 60:7.1f}  of them waiting for what another worker made")
 
 
 def ring_of(nodeid: str) -> str:
@@ -213,6 +218,12 @@ def ring_of(nodeid: str) -> str:
             return ring
     parts = PurePosixPath(nodeid.partition("::")[0]).parts
     return parts[1] if len(parts) > 2 else "other"
+
+
+@pytest.fixture
+def tell_waiting(record_property: Callable[[str, object], None]) -> Callable[[float], None]:
+    """Tell the table of minutes for how many seconds a test waited for what another worker made."""
+    return functools.partial(record_property, WAITED)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import functools
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,14 +152,21 @@ COSTLY = {kept for kept in KEPT if kept.case["costly"]}
 
 
 def _sample() -> set[Kept]:
-    """Of each question the first wrong submission that loses points there, of each notebook the first right one."""
-    seen: set[str] = set()
+    """As few as cover every question with a wrong submission that loses points there, and each notebook with a right one.
+
+    The one that covers most of what is still uncovered comes first; of several, the first by name.
+    """
+    covers = {
+        kept: set(kept.case["grades"]) if kept.path.parent.name == "wrong" else {str(kept.chapter)}
+        for kept in KEPT
+        if kept not in COSTLY
+    }
+    uncovered = set().union(*covers.values())
     chosen = set()
-    for kept in KEPT:
-        shows = set(kept.case["grades"]) if kept.path.parent.name == "wrong" else {str(kept.chapter)}
-        if kept not in COSTLY and shows - seen:
-            seen |= shows
-            chosen.add(kept)
+    while uncovered:
+        best = max(covers, key=lambda kept: len(covers[kept] & uncovered))
+        chosen.add(best)
+        uncovered -= covers[best]
     return chosen
 
 
@@ -169,7 +177,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test its labs, chapters, graded cells, answers or kept submissions.
 
     A test that runs notebooks of a lab that needs an engine or a cluster carries that mark. Of the kept submissions
-    that run, all are `exhaustive` but those of the sample, which has one for each question and each notebook; of the
+    that run, all are `exhaustive` but those of the sample, which covers each question and each notebook; of the
     answers that are edited, all but those of the very small lab.
     """
     runs = bool(RUN & set(metafunc.fixturenames))
@@ -233,6 +241,8 @@ def _stages_needed(item: pytest.Item) -> int | None:
     names, params = getattr(item, "fixturenames", ()), item.callspec.params if hasattr(item, "callspec") else {}
     if not RUN & set(names):
         return None
+    if (starting := params.get("starting")) is not None:  # a lab that starts from what an earlier one ships
+        return next(place for place, chapter in enumerate(CHAPTERS) if chapter.lab.name == starting)
     about = params.get("kept") or params.get("answer")
     chapter = about.chapter if about is not None else params.get("chapter") or params.get("graded", (None,))[0]
     if chapter is None:
@@ -245,12 +255,15 @@ class Once:
 
     def __init__(self, top: Path) -> None:
         self.top = top
+        self.waited = 0.0  # seconds, while another worker built what was asked for
 
     def __call__(self, name: str, build: Callable[[Path], None]) -> Path:
         """The folder `name`, built by `build(folder)` at the first call; a failure is told to all who ask."""
         place = self.top / name
         place.parent.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
         with _locked(place.with_name(f"{place.name}.lock")):
+            self.waited += time.monotonic() - began
             failed, done = place.with_name(f"{place.name}.failed"), place.with_name(f"{place.name}.done")
             if failed.exists():
                 pytest.fail(f"{name} failed before: {failed.read_text()}", pytrace=False)
@@ -282,6 +295,15 @@ def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str, request: pyte
     top = (base if worker_id == "master" else base.parent) / "labs"
     top.mkdir(exist_ok=True)
     return Once(top)
+
+
+@pytest.fixture(autouse=True)
+def _waiting(once: Once, tell_waiting: Callable[[float], None]) -> Iterator[None]:
+    """Tell the table of minutes how long this test waited for a notebook that another worker ran."""
+    before = once.waited
+    yield
+    if (waited := once.waited - before) > 0.1:
+        tell_waiting(waited)
 
 
 @pytest.fixture(scope="session")

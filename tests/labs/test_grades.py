@@ -8,7 +8,7 @@ from course.labs import notebooks, running
 
 from .conftest import CHAPTERS, TINY
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first to ask runs the notebooks before it, too
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2700)]  # the first to ask runs the notebooks before it, too
 
 
 def test_the_solution_earns_all_points(graded, stages):

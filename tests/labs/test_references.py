@@ -25,7 +25,7 @@ def starting(request, tmp_path) -> tuple[Path, description.Origin]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # the first to ask runs the notebooks before it, too
+@pytest.mark.timeout(2700)  # the first to ask runs the notebooks before it, too
 def test_a_reference_predicts_what_a_fresh_run_of_the_solutions_predicts(starting, labs, stages, tmp_path):
     reference, rule = starting
     before = next(lab for lab in labs if lab.name == rule.lab)

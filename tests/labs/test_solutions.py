@@ -18,7 +18,7 @@ from .conftest import CHAPTERS, TINY
 SANITISE = Path(__file__).with_name("nbval_sanitize.cfg")
 REPLAY = Path(__file__).with_name("replay.py")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first to ask runs the notebooks before it, too
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2700)]  # the first to ask runs the notebooks before it, too
 
 
 def test_a_solution_runs_from_end_to_end(chapter, stages):

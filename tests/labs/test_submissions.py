@@ -18,7 +18,7 @@ RIGHT_PER_LAB = 3
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # the first to ask runs the notebooks before it, too
+@pytest.mark.timeout(2700)  # the first to ask runs the notebooks before it, too
 def test_a_kept_submission_earns_exactly_its_points(kept, stages, examiner, tmp_path, monkeypatch):
     """A kernel runs only where an answer is made by a cell; an answer that is a file is written where it belongs.
 

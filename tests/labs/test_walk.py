@@ -50,7 +50,7 @@ def test_an_artifact_is_known_by_its_content(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)  # the first to ask runs every notebook before it
+@pytest.mark.timeout(2700)  # the first to ask runs every notebook before it
 def test_a_lab_starts_from_what_the_one_before_shipped(lab, stages):
     """The one run of the solutions is the whole road: from the data to the cluster."""
     ran = [stages.ran(chapter) for chapter in CHAPTERS if chapter.lab == lab]
