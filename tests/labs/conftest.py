@@ -152,7 +152,7 @@ COSTLY = {kept for kept in KEPT if kept.case["costly"]}
 
 
 def _sample() -> set[Kept]:
-    """As few as cover every question with a wrong submission that loses points there, and each notebook with a right one.
+    """As few as cover each question with a wrong submission that loses points there, each notebook with a right one.
 
     The one that covers most of what is still uncovered comes first; of several, the first by name.
     """
