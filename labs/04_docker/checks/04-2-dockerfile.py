@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from course.checks import Question, expect, fail, fixture
+from course.checks import CheckFailed, Question, expect, fail, fixture
 from course.checks.docker.containers import Container, run
 from course.checks.docker.context_policy import copied
 from course.checks.docker.contexts import Context, context

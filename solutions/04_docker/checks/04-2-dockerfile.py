@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from course.checks import Question, expect, fail, fixture
+from course.checks import CheckFailed, Question, expect, fail, fixture
 from course.checks.docker.containers import Container, run
 from course.checks.docker.context_policy import copied
 from course.checks.docker.contexts import Context, context
@@ -162,6 +162,10 @@ def it_ends_when_it_is_asked_to(web: Context, made: Container | None) -> None:
         deadline = time.monotonic() + 20
         while not other.listening() and other.wait(0.2) is None and time.monotonic() < deadline:
             pass
+        try:
+            other.get("/departures")  # gunicorn listens before it opens the application
+        except CheckFailed:
+            other.wait(2)  # it may be ending, or listen on another port
         if (status := other.wait(0)) is not None:
             fail("it ended before it was asked to", actual=f"exit status {status}")
         stop = other.stop(timeout=20)
