@@ -13,10 +13,11 @@ import pytest
 import yaml
 
 from course.checks.core.expectations import CheckFailed, Unmet
+from course.checks.core.findings import Finding
 from course.checks.kubernetes import policies
 from course.checks.kubernetes.hardening import harden
 from course.checks.kubernetes.manifests import Manifests, manifests
-from course.checks.kubernetes.resource_files import Resource, find, quantity, read
+from course.checks.kubernetes.resource_files import Resource, find, quantity, read, read_around_faults
 from course.checks.kubernetes.schemas import mended, releases, valid
 
 DEPLOYMENT = """
@@ -374,7 +375,7 @@ def test_a_secret_is_not_repeated_in_the_message(ship):
 
 def test_two_of_a_name_and_fields_written_twice_are_not_valid(ship):
     assert "there are two of Service late-flights" in said(ship(again=REST), "valid")
-    with pytest.raises(Unmet, match="'replicas' appears twice"):
+    with pytest.raises(CheckFailed, match="'replicas' appears twice"):
         ship(("replicas: 2", "replicas: 2\n  replicas: 3")).expect("valid")
 
 
@@ -539,7 +540,7 @@ def test_many_small_deployments_are_counted_together(ship):
 )
 def test_yaml_is_read_with_care(shipped, text, reason):
     (shipped / "one.yaml").write_text(text)
-    with pytest.raises(Unmet) as caught:
+    with pytest.raises(CheckFailed) as caught:
         manifests("one.yaml").expect("valid")
     assert reason in caught.value.reason
 
@@ -672,6 +673,56 @@ def test_json_is_read_too_and_dates_stay_text():
     one = next(read('{"kind": "A", "metadata": {"annotations": {"day": "x"}}}', "a.json"))
     assert (one.kind, one.at("metadata.annotations")) == ("A", 1)
     assert next(read("kind: A\nday: 2026-01-01", "a.yaml")).data["day"] == "2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("broken", "meant"),
+    [
+        ("replicas:2", {"replicas": 2}),
+        ("\treplicas: 2", None),
+        ('paused: "yes', {"paused": "yes"}),
+        ("paused: a: b", {"paused": "a: b"}),
+        ("paused: @a", {"paused": "@a"}),
+        ("minReadySeconds: 3\n  minReadySeconds: 4", {"minReadySeconds": 3}),
+        ("selector: 1\n   replicas: 2", {"selector": 1}),
+    ],
+)
+def test_what_stands_around_a_line_that_is_not_yaml_is_read_and_the_line_is_reported(shipped, broken, meant):
+    text = f"kind: A\nspec:\n  {broken}\n  a: b\n---\nkind: B\n"
+    (shipped / "one.yaml").write_text(text)
+    app = manifests("one.yaml")
+    assert [one.kind for one in app.resources] == ["A", "B"]
+    assert app.resources[1].line == text.splitlines().index("kind: B") + 1
+    assert app.resources[0].get("spec.a") == "b"
+    for key, value in (meant or {}).items():
+        assert app.resources[0].get(f"spec.{key}") == value
+    with pytest.raises(CheckFailed, match=r"one\.yaml line \d \("):
+        app.expect("valid")
+
+
+def test_a_document_with_many_faults_is_left_out_and_the_others_are_read(shipped):
+    (shipped / "k8s").mkdir()
+    (shipped / "k8s/a.yaml").write_text(
+        "kind: B\n---\nDear grader,\nthis: is: a: letter\n\tand: @no\nmanifest: {{\n- x\n"
+    )
+    (shipped / "k8s/b.yaml").write_text("- a list\n---\nkind: C\n")
+    app = manifests("k8s")
+    assert [one.kind for one in app.resources] == ["B", "C"]
+    assert [one.file for one in app.unreadable] == ["a.yaml", ""]
+    assert "b.yaml line 1: this is no object of Kubernetes" in str(app.unreadable[1])
+
+
+def test_where_nothing_can_be_read_the_question_shows_that_once(shipped):
+    (shipped / "one.yaml").write_text("- a list\n")
+    with pytest.raises(Unmet, match="this is no object of Kubernetes") as caught:
+        manifests("one.yaml").expect("valid")
+    assert caught.value.title == "the manifests can be read"
+
+
+def test_a_text_of_very_many_documents_is_not_read_around_its_faults():
+    assert any(isinstance(part, Finding) for part in read_around_faults("a: @b\n---\nkind: A\n" * 5, "a.yaml"))
+    with pytest.raises(Unmet):
+        list(read_around_faults("a: @b\n---\nkind: A\n" * 100, "a.yaml"))
 
 
 def test_a_folder_gives_its_manifests_in_order_without_kustomizations(shipped):

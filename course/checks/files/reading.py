@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,19 @@ MAX_DEPTH = 30
 MAX_DIGITS = 100
 MAX_ODD_KEYS = 1000  # keys that are no text; numbers can be chosen so that they collide in a dictionary
 _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+
+
+class NotYaml(Unmet):
+    """YAML text cannot be read.
+
+    Attributes:
+        line: the line at fault, counted from 1; None where it is not known.
+        why: what is wrong with it.
+    """
+
+    def __init__(self, title: str, source: str, line: int | None, why: str, **details: str | None) -> None:
+        super().__init__(title, f"{_where(source, line)}{why}", **details)
+        self.line, self.why = line, why
 
 
 def read(name: str, *, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
@@ -162,11 +176,9 @@ def _told_plainly(source: str, name: str) -> Iterator[None]:
     try:
         yield
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
+        line, reason = _fault(error, source.splitlines())
         hint = "in YAML, indentation is spaces, and a text that holds ': ' or begins with a special sign needs quotes"
-        problem = error.problem or error.context
-        reason = next((plain for words, plain in _YAML_PLAINLY.items() if words in problem), problem)
-        raise Unmet(title, f"{_where(source, mark)}{reason}", hint=hint) from None
+        raise NotYaml(title, source, line, reason, hint=hint) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Unmet(title, f"it is not plain YAML: {error}") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:  # such as `!!bool maybe`
@@ -276,19 +288,44 @@ _YAML_PLAINLY = {
     "but found '<block sequence start>'": _INDENTED,
     "but found '?'": _INDENTED,
     "but found '-'": _INDENTED,
+    "expected ',' or": "a bracket or brace is never closed, or a comma is missing behind it",
     "could not determine a constructor for the tag": "tags (!name) are not allowed here",
     "but found another document": "only one document is allowed; remove the line ---",
 }
 
 
-def _where(source: str, mark: yaml.Mark | None) -> str:
+_BEGINS_EARLIER = (  # than where the parser stops
+    "while scanning a simple key",
+    "while scanning a quoted scalar",
+    "while parsing a flow mapping",
+    "while parsing a flow sequence",
+)
+_NO_SPACE = re.compile(r"\s{0,100}(?:- )?[\w./-]{1,100}:[^\s/]")
+
+
+def _fault(error: yaml.MarkedYAMLError, lines: list[str]) -> tuple[int | None, str]:
+    """The line at fault, counted from 1, and what is wrong with it, in plain words."""
+    begins_earlier = error.context in _BEGINS_EARLIER and error.context_mark is not None
+    mark = error.context_mark if begins_earlier else error.problem_mark
+    problem = error.problem or error.context or "it cannot be read"
+    reason = next((plain for words, plain in _YAML_PLAINLY.items() if words in problem), problem)
+    if mark is None:
+        return None, reason
+    if "mapping values are not allowed" in problem or "could not find expected ':'" in problem:
+        for line in (mark.line, mark.line - 1):
+            if 0 <= line < len(lines) and _NO_SPACE.match(lines[line]):
+                return line + 1, "there is no space behind the colon, so it is one text and not a name with a value"
+    return mark.line + 1, reason
+
+
+def _where(source: str, line: int | None) -> str:
     """The line of an error, with the beginning of its text: numbers differ where a notebook's magic stands above."""
     lines = source.splitlines()
-    if mark is None:
+    if line is None:
         return ""
-    text = lines[mark.line].strip() if mark.line < len(lines) else ""
+    text = lines[line - 1].strip() if line <= len(lines) else ""
     shown = f" ({text if len(text) <= 60 else text[:59] + '…'})" if text else ""
-    return f"line {mark.line + 1}{shown}: "
+    return f"line {line}{shown}: "
 
 
 class _Extent(NamedTuple):

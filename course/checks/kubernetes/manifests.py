@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from course.checks.core.bounds import bounded
-from course.checks.core.expectations import CheckFailed, fail
+from course.checks.core.expectations import CheckFailed, Unmet, fail
 from course.checks.core.findings import Finding, expect_none, named
 from course.checks.files import reading
 from course.checks.kubernetes import resource_files
@@ -23,6 +23,9 @@ _READ = ("the manifests can be read", "what is in them")
 
 def manifests(*names: str, endpoints: Mapping[str, Sequence[str]] | None = None) -> Manifests:
     """Shipped manifests; they are read when they are first needed.
+
+    What stands around a line that is not YAML is read all the same, and the rule "valid" reports that line. So every
+    question about shipped manifests needs a check that expects "valid".
 
     Args:
         names: files, or folders whose files that end in .yaml, .yml or .json are taken; by default the folder k8s.
@@ -52,8 +55,8 @@ def kustomized(name: str = "overlays/production", *, endpoints: Mapping[str, Seq
     return Manifests(name, build, endpoints)
 
 
-def _shipped(names: Sequence[str]) -> list[Resource]:
-    found: list[Resource] = []
+def _shipped(names: Sequence[str]) -> list[Resource | Finding]:
+    found: list[Resource | Finding] = []
     paths: dict[str, str] = {}
     for name in names:
         paths |= resource_files.find(name)
@@ -63,7 +66,7 @@ def _shipped(names: Sequence[str]) -> list[Resource]:
         total += len(source)
         if total > MAX_BYTES:
             fail(f"the manifests are larger than {MAX_BYTES >> 10} KiB together")
-        for one in resource_files.read(source, short):
+        for one in resource_files.read_around_faults(source, short):
             found.append(one)
             if len(found) > 5 * MAX_RESOURCES:
                 fail(f"the manifests hold more than {5 * MAX_RESOURCES} objects")
@@ -80,7 +83,7 @@ class Manifests:
     def __init__(
         self,
         name: str,
-        read: Callable[[], list[Resource]],
+        read: Callable[[], Sequence[Resource | Finding]],
         endpoints: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.name = name
@@ -88,17 +91,28 @@ class Manifests:
 
     @cached_property
     @bounded(*_READ)
+    def _parts(self) -> tuple[Resource | Finding, ...]:
+        return tuple(self._read())
+
+    @cached_property
     def resources(self) -> tuple[Resource, ...]:
         """All objects, in the order in which they are written.
 
         Raises:
-            Unmet: something is missing, or cannot be read.
+            Unmet: something is missing, or nothing of it can be read.
             CheckFailed: there are links, special files, or too much.
         """
-        found = tuple(self._read())
+        found = tuple(part for part in self._parts if isinstance(part, Resource))
+        if not found and self.unreadable:
+            raise Unmet(_READ[0], str(self.unreadable[0]), hint=self.unreadable[0].hint)
         if not found:
             raise CheckFailed(f"{self.name} holds no objects", hint="an object begins with apiVersion: and kind:")
         return found
+
+    @property
+    def unreadable(self) -> list[Finding]:
+        """What cannot be read; the objects are read without it."""
+        return [part for part in self._parts if isinstance(part, Finding)]
 
     @cached_property
     def application(self) -> Application:
@@ -164,7 +178,7 @@ class Manifests:
     def _found(self, rule: str) -> list[Finding]:
         if rule not in RULES:
             raise ValueError(f"a rule is one of {', '.join(RULES)}; got {rule!r}")
-        found = RULES[rule](self.application)
+        found = [*(self.unreadable if rule == "valid" else ()), *RULES[rule](self.application)]
         if not found and (kind := NEEDS.get(rule)) and not self.of(kind):
             found = [Finding(None, f"{self.name} holds no {kind}")]
         return named(rule, found)

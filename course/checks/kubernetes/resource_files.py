@@ -6,6 +6,8 @@ Used by the rules about manifests and by `manifests`.
 from __future__ import annotations
 
 import functools
+import itertools
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -19,10 +21,12 @@ import yaml
 from course.checks.core.expectations import CheckFailed, Unmet
 from course.checks.core.findings import Finding, quote
 from course.checks.files import reading
+from course.checks.files.reading import NotYaml
 
 TITLE = "the manifests can be read"
 MAX_FILES = 60
 MAX_RESOURCES = 40
+MAX_FAULTS = 3  # lines of a document that are not YAML; with more it is not read
 SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # where a kind keeps its pods' template
@@ -34,6 +38,8 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "Pod": (),
 }
 _QUANTITY = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|n|u)|[eE]([+-]?\d{1,3}))?")
+_ENTRY = re.compile(r"(\s{0,200}(?:- )?)([\w./-]{1,200}):( ?)\s{0,200}(\S.*)")
+_QUOTES = " \"'"
 _FACTORS: Mapping[str, Decimal] = {
     "": Decimal(1),
     **{sign: Decimal(10) ** power for sign, power in zip("numkMGTPE", (-9, -6, -3, 3, 6, 9, 12, 15, 18), strict=True)},
@@ -219,6 +225,66 @@ def read(source: str, name: str) -> Iterator[Resource]:
             places: dict[Path, int] = {}
             _note(part, (), places)
             yield Resource(_plain(content), name, places, lines)
+
+
+def read_around_faults(source: str, name: str) -> Iterator[Resource | Finding]:
+    """The objects in YAML or JSON text, as far as it can be read, and a finding where it cannot.
+
+    A line that is not YAML is read as it was probably meant, and left out where that does not help. A document with
+    more than a few such lines is left out as a whole.
+    """
+    try:
+        yield from list(read(source, name))
+        return
+    except Unmet:
+        documents = list(_documents(source))
+        if len(documents) > MAX_RESOURCES:
+            raise
+    for document in documents:
+        yield from _read_around_faults(document, name)
+
+
+def _documents(source: str) -> Iterator[list[str]]:
+    """The lines of each document in YAML text, each in its place: the lines of other documents are empty."""
+    lines = source.splitlines()
+    borders = [place for place, line in enumerate(lines) if line[:3] == "---" and line[3:4].strip() == ""]
+    for begin, end in itertools.pairwise([0, *borders, len(lines)]):
+        if any(line.strip() for line in lines[begin:end]):
+            yield [""] * begin + lines[begin:end]
+
+
+def _read_around_faults(lines: list[str], name: str) -> Iterator[Resource | Finding]:
+    first: Finding | None = None
+    tried: set[int] = set()
+    for _ in range(2 * MAX_FAULTS + 1):
+        try:
+            yield from list(read("\n".join(lines), name))
+            break
+        except NotYaml as fault:
+            text = quote(lines[fault.line - 1]) if fault.line and fault.line <= len(lines) else ""
+            first = first or Finding(fault.line, fault.why, fault.hint, text=text, file=name)
+            if not text or fault.line is None:
+                break
+            lines[fault.line - 1] = "" if fault.line in tried else _as_meant(lines[fault.line - 1])
+            tried.add(fault.line)
+            if len(tried) > MAX_FAULTS:
+                break
+        except Unmet as problem:
+            first = first or Finding(None, problem.reason, problem.hint)
+            break
+    if first is not None:
+        yield first
+
+
+def _as_meant(line: str) -> str:
+    """A line without the mistakes that people make most often: tabs, no space behind a colon, a value in no quotes."""
+    match = _ENTRY.fullmatch(line)
+    if match is None:
+        return ""
+    indentation, name, space, value = match.groups()
+    if "\t" in indentation:
+        return "" if " " in indentation else f"{'  ' * len(indentation)}{name}: {value}"
+    return f"{indentation}{name}: {json.dumps(value.strip(_QUOTES)) if space else value}"
 
 
 def _unfolded(node: yaml.Node, data: dict[Any, Any]) -> list[tuple[yaml.Node, Any]]:
