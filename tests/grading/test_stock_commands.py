@@ -11,10 +11,13 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
+from course.checks.core.rendering import Displayed
+from course.checks.core.result import CheckRecord, Outcome, Result
 from course.grading.gradebook import stock_commands
 from course.grading.pipeline import submission
 from course.grading.sandbox import policy
 from course.labs import notebooks, release, running, source
+from course.labs.judgement import judge
 
 LAB = "01_tiny"
 
@@ -97,6 +100,33 @@ def test_a_notebook_that_was_not_restored_has_no_trusted_cell_of_the_students(cl
     trusted = [cell.source for cell in ran[0].cells if notebooks.is_graded(cell)]
     assert len(trusted) == 2
     assert all(text.startswith("from course.checks import grade") for text in trusted)
+
+
+def test_a_check_that_breaks_on_a_students_work_alone_is_settled_as_course_grade_does(
+    class_root, resources, monkeypatch
+):
+    broken = CheckRecord("a", "it holds", Outcome.ERROR, 0, 40, cause="exception")
+
+    def breaks(notebook, *_, **__):
+        for cell in filter(notebooks.is_graded, notebook.cells):
+            data = Displayed(Result("A sum", 40, (broken,)))._repr_mimebundle_()
+            cell.outputs = [nbformat.v4.new_output("execute_result", data=data)]
+        return []
+
+    def of_solution(work, wanted):
+        assert set(work.assignment.solution) >= {"01_answer.ipynb"}
+        return {"01-1-sum": {"it holds": Outcome.PASS}}
+
+    monkeypatch.setattr(stock_commands, "execute", breaks)
+    monkeypatch.setattr(submission, "of_solution", of_solution)
+    monkeypatch.setattr(submission, "warm", lambda: "")
+    monkeypatch.setenv("COURSE_ZYGOTE", "")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1")])
+    stock = stock_commands.ExecuteInSandbox(config=release.configuration(class_root))
+    notebook, _ = stock.preprocess(notebook, resources)
+    scores = {notebooks.grade_id(cell): judge(cell).score for cell in notebook.cells if notebooks.is_graded(cell)}
+    assert scores["01-1-sum"] == 0  # the solution passes: the student's work is at fault
+    assert scores["01-1-file"] is None  # nothing is known of the solution: a person looks
 
 
 def test_what_a_notebook_leaves_is_what_the_next_one_finds(tmp_path):

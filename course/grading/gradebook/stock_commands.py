@@ -17,7 +17,8 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Bool, Float
 
 from course.base.removal import remove
-from course.grading.pipeline import assignment, outcomes, restore, sanitize, submission
+from course.grading.pipeline import assignment, outcomes, restore, sanitize, settlement, submission
+from course.grading.pipeline.assignment import Assignment, SourceNotebook
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import zygote
 
@@ -27,7 +28,7 @@ class RestoreCells(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources):
         """Restore one notebook; what was mended is logged."""
-        restored, notes = _restored(self, nb, resources["nbgrader"])
+        restored, notes = restore.restore(nb, _asked(self, resources["nbgrader"])[1])
         for note in notes:
             self.log.warning("%s: %s", resources["nbgrader"]["notebook"], note)
         return restored, resources
@@ -43,18 +44,20 @@ class ExecuteInSandbox(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources):
         """Run one notebook in a copy of its folder that holds no notebook, for those have hidden tests by now."""
-        nb, _ = _restored(self, nb, resources["nbgrader"])  # again: what is run as trusted code must come from there
+        asked, source = _asked(self, resources["nbgrader"])
+        nb, _ = restore.restore(nb, source)  # again: what is run as trusted code must come from there
         place = Path(resources["metadata"]["path"])
         files = _without_notebooks(place)
-        lab = _source(self, resources["nbgrader"]["assignment"])
-        given = assignment.given(lab) | assignment.questions(lab)
         os.environ[zygote.ENVIRONMENT] = submission.warm()
         top = Path(tempfile.mkdtemp(prefix="course-work-"))  # nothing of this class lies above it
         try:
             folder = top / "work"
             submission.lay_out(folder, files)
             settings = Settings(cell_s=self.cell_s, sandboxed=self.sandboxed)
-            for note in execute(nb, folder, settings, given=given):
+            notes = execute(nb, folder, settings, given=asked.given | asked.questions)
+            work = submission.Work("", {}, asked, settings)
+            notes += settlement.settle(nb, lambda: submission.of_solution(work, source))
+            for note in notes:
                 self.log.warning("%s: %s", resources["nbgrader"]["notebook"], note)
             _take_over(files, _without_notebooks(folder), place)
         finally:
@@ -93,8 +96,8 @@ def _take_over(before: dict[str, bytes], after: dict[str, bytes], place: Path) -
                     raise
 
 
-def _restored(preprocessor: NbGraderPreprocessor, nb: NotebookNode, names: dict) -> tuple[NotebookNode, list[str]]:
-    """The notebook as `execute` wants it: with the lab's own grade cells, and no other cell that calls itself one."""
+def _asked(preprocessor: NbGraderPreprocessor, names: dict) -> tuple[Assignment, SourceNotebook]:
+    """What the gradebook knows of the lab, and of the notebook that is graded."""
     engine = sa.create_engine(names["db_url"])
     with engine.connect() as connection:
         found = assignment.load(connection, _source(preprocessor, names["assignment"]))
@@ -102,7 +105,7 @@ def _restored(preprocessor: NbGraderPreprocessor, nb: NotebookNode, names: dict)
     source = next((notebook for notebook in found.notebooks if notebook.name == names["notebook"]), None)
     if source is None:
         raise LookupError(f"{names['notebook']} is no notebook of {names['assignment']}")
-    return restore.restore(nb, source)
+    return found, source
 
 
 def _source(preprocessor: NbGraderPreprocessor, lab: str) -> Path:

@@ -245,11 +245,15 @@ def given_up(work: Work, reason: str) -> SubmissionOutcome:
 _solutions: dict[tuple[str, str], settlement.Outcomes] = {}
 
 
-def _solution(work: Work, wanted: SourceNotebook) -> settlement.Outcomes:
-    """What the questions of a notebook say of the lab's solution, on this machine; it is run once for each worker."""
+def of_solution(work: Work, wanted: SourceNotebook) -> settlement.Outcomes:
+    """What the questions of a notebook say of the lab's solution, on this machine; it is run once for each process.
+
+    Args:
+        work: any submission for the lab, for its assignment and its settings.
+        wanted: the notebook.
+    """
     asked = work.assignment
     if (asked.fingerprint, wanted.name) not in _solutions:
-        _end_after(work.deadline_s)  # it has the time of a submission of its own
         solved = replace(work, student="", files=asked.solution, notes=())
         folder = tempfile.mkdtemp(prefix="course-work-")
         try:
@@ -259,12 +263,23 @@ def _solution(work: Work, wanted: SourceNotebook) -> settlement.Outcomes:
                 ran: list[NotebookNode] = []
                 _grade_notebook(solved, source, place, _Clock({}), None, ran)
                 _solutions[asked.fingerprint, source.name] = settlement.outcomes(ran[0]) if ran else {}
-                if source is wanted:
+                if source.name == wanted.name:
                     break
         finally:
             remove(Path(folder))
-            _end_after(work.deadline_s)
     return _solutions[asked.fingerprint, wanted.name]
+
+
+def _solution(work: Work, wanted: SourceNotebook) -> settlement.Outcomes:
+    """The same for a worker: the run of the solution has the time of a submission of its own."""
+    known = (work.assignment.fingerprint, wanted.name) in _solutions
+    if not known:
+        _end_after(work.deadline_s)
+    try:
+        return of_solution(work, wanted)
+    finally:
+        if not known:
+            _end_after(work.deadline_s)
 
 
 def _grade_notebook(
