@@ -14,7 +14,7 @@ from course.checks.docker import contexts
 from course.checks.docker.contexts import Context, context, ignoring
 from course.checks.docker.dockerfiles import Dockerfile, expand
 from course.checks.docker.images import takes_wheels
-from course.checks.docker.shell_commands import commands
+from course.checks.docker.simple_commands import commands, pipelines
 
 GOOD = """
     FROM python:3.11-slim
@@ -569,6 +569,25 @@ def test_more_sources_than_any_image_needs_are_refused():
 )
 def test_a_script_is_split_into_commands(script, words):
     assert commands(script) == words
+
+
+@pytest.mark.parametrize(
+    ("script", "lines"),
+    [
+        ("a | b && c", [[["a"], ["b"]], [["c"]]]),
+        ("a |& b; c || d & e", [[["a"], ["b"]], [["c"]], [["d"]], [["e"]]]),
+        ("a | \n b\nc", [[["a"], ["b"]], [["c"]]]),
+        ("(a) | b", [[["a"], ["b"]]]),
+        ("a 2>&1 | b", [[["a"], ["b"]]]),
+        ("sh -c 'a | b; c' | d", [[["sh", "-c", "a | b; c"], ["d"]], [["a"], ["b"]], [["c"]]]),
+        ("eval 'a | b'", [[["eval", "a | b"]], [["a"], ["b"]]]),
+        ("su - x -c a", [[["su", "-", "x", "-c", "a"]], [["a"]]]),
+        ('echo "a | b"', [[["echo", "a | b"]]]),
+        ("a 'b | c", [[["a", "'b"], ["c"]]]),
+    ],
+)
+def test_commands_that_read_what_another_prints_are_one_pipeline(script, lines):
+    assert pipelines(script) == lines
 
 
 def test_a_pattern_that_is_none_is_the_students_mistake(ship):

@@ -6,12 +6,12 @@ The rules that need the files beside it are in `context_policy`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from course.checks.core.findings import Finding, named
 from course.checks.docker import simple_commands
 from course.checks.docker.dockerfiles import Dockerfile, Instruction, expand, foreign_images, mounts
-from course.checks.docker.shell_commands import SHELLS, Words, commands, pipelines, program
-from course.checks.docker.simple_commands import shell_script, steps_aside
+from course.checks.docker.simple_commands import base_name, is_shell, pipelines_of, program, shell_script, steps_aside
 from course.checks.files.secret_detection import is_secret_name, secret_in
 
 _SUBSTITUTED = re.compile(r"\b(?:ba|da|z)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b")
@@ -170,7 +170,7 @@ def safe_downloads(dockerfile: Dockerfile) -> list[Finding]:
             if one.flag("checksum") is None:
                 hint = "put the file into the context, or fetch it in a RUN that compares its checksum"
                 found.append(one.finding("ADD of an address takes whatever is there on that day", hint))
-        elif one.name == "RUN" and (_is_piped_to_a_shell(one.script) or _SUBSTITUTED.search(one.script)):
+        elif one.name == "RUN" and (_is_piped_to_a_shell(one) or _SUBSTITUTED.search(one.script)):
             hint = "fetch a fixed version, compare its checksum, then run it"
             found.append(one.finding("a program from the network is run unseen", hint))
     return named("safe downloads", found)
@@ -182,7 +182,7 @@ def reachable(dockerfile: Dockerfile) -> list[Finding]:
     found = []
     for one in dockerfile.instructions:
         for words in simple_commands.programs(one):
-            name, plain = simple_commands.base_name(words[0]), [word for word in words[1:] if not word.startswith("-")]
+            name, plain = base_name(words[0]), [word for word in words[1:] if not word.startswith("-")]
             verbs = _NETWORK.get(name)
             if verbs is not None and (not verbs or set(plain[:1]) & verbs):
                 found.append(one.finding(f"{' '.join([name, *plain[:1]])} asks a server that no build may reach", hint))
@@ -196,13 +196,13 @@ def tidy_layers(dockerfile: Dockerfile) -> list[Finding]:
     for one in dockerfile.instructions:
         if one.name != "RUN":
             continue
-        calls = commands(one.script)
+        calls = [words for pipeline in pipelines_of(one) for words in pipeline]
         apt = [_apt_command(words) for words in calls]
         updates, installs = "update" in apt, "install" in apt
         cached = any(
             mount.get("type") == "cache" and "apt" in mount.get("target", mount.get("dst", "")) for mount in mounts(one)
         )
-        clean = any("rm" in map(program, words) and any("/var/lib/apt" in word for word in words) for words in calls)
+        clean = any("rm" in map(base_name, words) and any("/var/lib/apt" in word for word in words) for words in calls)
         if updates and not installs:
             found.append(
                 one.finding(
@@ -214,24 +214,23 @@ def tidy_layers(dockerfile: Dockerfile) -> list[Finding]:
             found.append(
                 one.finding("the lists of packages stay in the layer", "remove /var/lib/apt/lists in the same RUN")
             )
-        if any("sudo" in map(program, words) for words in calls):
+        if any("sudo" in map(base_name, words) for words in calls):
             found.append(one.finding("a build is root already and needs no sudo", "leave sudo out"))
     return named("tidy layers", found)
 
 
-def _apt_command(words: Words) -> str | None:
+def _apt_command(words: Sequence[str]) -> str | None:
     """What a command asks of apt, such as "install"; None when it does not call apt."""
-    place = next((number for number, word in enumerate(words) if _APT.fullmatch(program(word))), len(words))
+    place = next((number for number, word in enumerate(words) if _APT.fullmatch(base_name(word))), len(words))
     return next((word for word in words[place + 1 :] if word in _APT_COMMANDS), None)
 
 
-def _is_piped_to_a_shell(script: str) -> bool:
+def _is_piped_to_a_shell(one: Instruction) -> bool:
     """Whether what curl or wget fetches is run at once."""
-    for line in pipelines(script):
+    for pipeline in pipelines_of(one):
         fetched = False
-        for words in line:
-            first = words[1] if words[0] == "sudo" and len(words) > 1 else words[0]
-            if fetched and SHELLS.match(program(first)):
+        for words in pipeline:
+            if fetched and is_shell(program(words)):
                 return True
             fetched = fetched or any(_FETCHES.search(word) for word in words)
     return False

@@ -186,13 +186,7 @@ class ImageBuild:
         except ValueError:
             return
         text = str(said.get("stream") or said.get("status") or "")
-        self.printed += len(text)
-        if self.printed > self.limits.output_kb << 10:
-            raise self._unmet(
-                f"it printed more than {self.limits.output_kb} KiB",
-                hint="a build says little: what does that step print?",
-            )
-        self.output.append(text)
+        self._keep(text)
         if self.printed > 1 << 18 and len(self.output) > 2000:
             del self.output[:1000]
         if _STEP.match(text):
@@ -205,6 +199,16 @@ class ImageBuild:
             self.error = str((said.get("errorDetail") or {}).get("message") or said["error"])
         if "aux" in said and isinstance(said["aux"], dict) and "ID" in said["aux"]:
             self.image = said["aux"]["ID"]
+
+    def _keep(self, text: str) -> None:
+        """Keep some output of the build; end the build when there is too much of it."""
+        self.printed += len(text)
+        if self.printed > self.limits.output_kb << 10:
+            raise self._unmet(
+                f"it printed more than {self.limits.output_kb} KiB",
+                hint="a build prints little: what does that step print?",
+            )
+        self.output.append(text)
 
     def _check_size(self, image: str) -> None:
         """End the build as soon as the image of a step is too large."""

@@ -1,10 +1,12 @@
 """The simple commands of a RUN or a script, and the packages that they install: it reads text and runs nothing.
 
-`commands(text)` → lists of words; `installs(instruction)` → what pip, uv and their like are asked to install.
+`commands(text)` → lists of words; `pipelines(text)` → the same, by pipeline; `installs(instruction)` → what pip, uv and
+their like are asked to install.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -19,6 +21,8 @@ _MAX_DEPTH = 3
 _SHELLS = frozenset(("sh", "bash", "dash", "ash", "zsh"))
 _BEFORE = frozenset(("if", "then", "elif", "else", "do", "while", "until", "!", "{", "time", "exec", "sudo", "command"))
 _RUNNERS = frozenset(("env", "nice", "nohup", "xargs", "setsid"))
+_ENDS = ";&|()\n"  # of a command
+_OPERATOR = re.compile(r"\|\||&&|\|&|[;&|()\n]")
 _REDIRECTION = re.compile(r"\d{0,3}>&\d{1,3}|&>>?")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _PIP = re.compile(r"pip(?:3(?:\.\d+)?)?")
@@ -65,29 +69,64 @@ class Install:
     is_local: bool = False
 
 
-def commands(text: str, depth: int = 0) -> list[list[str]]:
+def commands(text: str) -> list[list[str]]:
     """The simple commands of a shell's script, as written, with those of `sh -c "…"` behind it."""
+    return [words for pipeline in pipelines(text) for words in pipeline]
+
+
+def pipelines(text: str, depth: int = 0) -> list[list[list[str]]]:
+    """The pipelines of a shell's script, in order, each a list of commands.
+
+    What `sh -c "…"` runs are pipelines of their own, behind the one in which it stands. Commands in brackets belong to
+    the pipeline around them, as what they print does.
+    """
+    found: list[list[list[str]]] = [[]]
+    begins, is_piped = True, False
+    for word in _words(text):
+        if not set(word) <= set(_ENDS):
+            if begins:
+                found[-1].append([])
+            found[-1][-1].append(word)
+            begins, is_piped = False, False
+            continue
+        begins = True
+        for sign in _OPERATOR.findall(word):
+            if sign in ("|", "|&"):
+                is_piped = True
+            elif sign not in "()" and not (sign == "\n" and is_piped):  # a line may end behind a pipe
+                found.append([])
+                is_piped = False
+    made = []
+    for pipeline in filter(None, found):
+        made.append(pipeline)
+        for words in pipeline:
+            inner = _script_in(program(words))
+            if inner is not None and depth < _MAX_DEPTH:
+                made += pipelines(inner, depth + 1)
+    return made
+
+
+def _script_in(words: Sequence[str]) -> str | None:
+    """The script that a command is given as an argument; None where it is given none."""
+    name = base_name(words[0]) if words else ""
+    if name == "eval":
+        return " ".join(words[1:])
+    if name == "su":
+        return next((after for word, after in itertools.pairwise(words) if word in ("-c", "--command")), None)
+    return shell_script(words)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a script without their quotes, and the operators between them."""
     text = text[:MAX_CHARACTERS].replace("\\\r\n", " ").replace("\\\n", " ")
     text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     text = _REDIRECTION.sub(" ", text)
-    found: list[list[str]] = [[]]
     try:
-        lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|()\n")
+        lexer = shlex.shlex(text, posix=True, punctuation_chars=_ENDS)
         lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
-        for word in lexer:
-            if set(word) <= set(";&|()\n"):
-                found.append([])
-            else:
-                found[-1].append(word)
+        return list(lexer)
     except ValueError:  # a quote without its end
-        found = [part.split() for part in re.split(r"[;&|\n]+", text)]
-    made = []
-    for words in filter(None, found):
-        made.append(words)
-        inner = shell_script(program(words))
-        if inner is not None and depth < _MAX_DEPTH:
-            made += commands(inner, depth + 1)
-    return made
+        return re.findall(r"[;&|\n]+|[^\s;&|]+", text)
 
 
 def program(words: Sequence[str]) -> list[str]:
@@ -140,13 +179,17 @@ def installs(one: Instruction) -> list[Install]:
 
 def programs(one: Instruction) -> list[list[str]]:
     """The commands of a RUN, each from its program on; nothing of another instruction."""
+    return [rest for pipeline in pipelines_of(one) for words in pipeline if (rest := program(words))]
+
+
+def pipelines_of(one: Instruction) -> list[list[list[str]]]:
+    """The pipelines of a RUN, with those of its here-documents; nothing of another instruction."""
     if one.name != "RUN":
         return []
-    head = [list(one.words)] if one.words else commands(one.rest)
+    head = [[list(one.words)]] if one.words else pipelines(one.rest)
     if one.words and (inner := shell_script(one.words)) is not None:
-        head += commands(inner)
-    words = [*head, *(made for document in one.heredocs for made in commands(document.body))]
-    return [rest for made in words if (rest := program(made))]
+        head += pipelines(inner)
+    return [*head, *(made for document in one.heredocs for made in pipelines(document.body))]
 
 
 def _installs(words: list[str]) -> Iterator[Install]:
