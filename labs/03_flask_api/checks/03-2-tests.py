@@ -39,6 +39,7 @@ study = Mutation(
     {"a service that keeps the contract": service()},
     warm=("flask", "flask.testing", "werkzeug.test"),
     advice="test what the contract says; two services that keep it may differ in everything else",
+    points=2,
 )
 study.accepts(
     "a service that says 400 where another says 422, and has another model",
@@ -80,6 +81,6 @@ study.catches(
 study.catches(
     "a service that mixes up the order of many flights is caught",
     service(("[answer(flight) for flight in asked]", 'sorted(map(answer, asked), key=lambda one: one["probability"])')),
-    points=2,
+    points=1,
     hint="ask for different flights at once, and for each alone",
 )

@@ -39,6 +39,7 @@ study = Mutation(
     {"a service that keeps the contract": service()},
     warm=("flask", "flask.testing", "werkzeug.test"),
     advice="test what the contract says; two services that keep it may differ in everything else",
+    points=2,
 )
 study.accepts(
     "a service that says 400 where another says 422, and has another model",
@@ -80,7 +81,7 @@ study.catches(
 study.catches(
     "a service that mixes up the order of many flights is caught",
     service(("[answer(flight) for flight in asked]", 'sorted(map(answer, asked), key=lambda one: one["probability"])')),
-    points=2,
+    points=1,
     hint="ask for different flights at once, and for each alone",
 )
 ### BEGIN HIDDEN TESTS
@@ -100,7 +101,7 @@ study.catches(
         service(('probability >= about["threshold"]', 'probability < about["threshold"]')),
         service(('probability >= about["threshold"]', "probability >= 0.5")),
     ],
-    points=2,
+    points=1,
     hidden=True,
     hint="what happens at the threshold itself, below it, and when metrics.json holds another one?",
 )
