@@ -7,6 +7,7 @@ processes; the programs that run there for the course are in `programs/`.
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -36,32 +37,40 @@ MAX_WHEEL_BYTES = 50 * 2**20
 MAX_REPLY_BYTES = 2**20
 ALWAYS_THERE = ("pytest",)
 
+_MAX_LOOKED_INTO = 40  # files
+_IMPORT = re.compile(r"\s{0,100}(?:import|from)\s{1,20}(\w{1,100})")
+_COMMAND = re.compile(r"""\s{0,9}["']?([\w.-]{1,60})["']?\s{0,9}=\s{0,9}["']([\w.]{1,99}:\w{1,60})["']\s{0,9}""")
 _BUILTIN_BACKENDS = {"uv-build"}  # uv builds these by itself
 _PROGRAMS = Path(programs.__file__).parent
 
 
-def project(bundle: str, *, timeout: float = 30.0) -> Project:
+def project(bundle: str, *, timeout: float = 30.0, helped: bool = False) -> Project:
     """A repository that was shipped with `ship_repository`; it is cloned, built and installed when first needed.
 
     Args:
         bundle: its path below the folder of shipped files, such as "late-flights.bundle".
         timeout: how long one command may take, in seconds.
+        helped: judge the rest where pyproject.toml is wrong, which another check reports. A package that does not build
+            or install is built with a pyproject.toml of the course, and libraries that its files import are there,
+            although it does not declare them.
     """
-    return Project(bundle, timeout=timeout)
+    return Project(bundle, timeout=timeout, helped=helped)
 
 
 class Project(Repository):
     """A shipped repository, and what happens when others build, install and run it.
 
     Args:
-        bundle, timeout: see :func:`project`.
+        bundle, timeout, helped: see :func:`project`.
 
     Methods that need the project installed raise Unmet when it does not build or install.
     """
 
-    def __init__(self, bundle: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, bundle: str, *, timeout: float = 30.0, helped: bool = False) -> None:
         super().__init__(bundle, timeout=timeout)
+        self._helped = helped
         self._ready: Path | Unmet | None = None
+        self._parts: tuple[Path, list[str]] | None = None
         self._python: processes.Talk | None = None
 
     def dependencies(self) -> list[Requirement]:
@@ -233,8 +242,9 @@ class Project(Repository):
     def _wheel(self) -> Path:
         title = f"{self.name} builds"
         self._check_backend(title)
-        tree = self._checkout("build")
-        dist = self._scratch / "dist"
+        return self._build(self._checkout("build"), self._scratch / "dist", title)
+
+    def _build(self, tree: Path, dist: Path, title: str) -> Path:
         options = ["--wheel", "--no-build-isolation", "--offline", "--no-index", "--no-config", "--no-cache", "--quiet"]
         done = self._run([_uv(), "build", *options, "--python", sys.executable, "--out-dir", str(dist), str(tree)])
         if done.timed_out:
@@ -245,6 +255,34 @@ class Project(Repository):
         if len(wheels) != 1:
             raise Unmet(title, "the build made no wheel", actual=tail(done.output))
         return dist / wheels[0]
+
+    def _build_with_help(self) -> Path:
+        """A wheel of the project's modules and commands, by a pyproject.toml of the course."""
+        tree = self._checkout("helped")
+        text = _pyproject(self.name, self._commands(), any(path.startswith("src/") for path in self.files))
+        write = 'rm -rf pyproject.toml setup.py setup.cfg && printf %s "$1" > pyproject.toml'
+        self._run(["sh", "-c", write, "sh", text], folder=tree)
+        return self._build(tree, self._scratch / "helped-dist", f"{self.name} builds")
+
+    def _commands(self) -> dict[str, str]:
+        """The commands that pyproject.toml names, as far as it can be read."""
+        try:
+            listed = self.pyproject.get("project", {})
+            scripts = listed.get("scripts") if isinstance(listed, dict) else None
+            found = list(scripts.items()) if isinstance(scripts, dict) else []
+        except Unmet:
+            source = self.text("pyproject.toml") if "pyproject.toml" in self.files else ""
+            found = [match.groups() for line in source.splitlines() if (match := _COMMAND.fullmatch(line[:200]))]
+        return {str(name): str(target) for name, target in found if isinstance(target, str)}
+
+    def _imported(self) -> list[str]:
+        """The distributions installed here whose modules the project's files import."""
+        names: set[str] = set()
+        for path in [path for path in self.files if path.endswith(".py")][:_MAX_LOOKED_INTO]:
+            with contextlib.suppress(CheckFailed):
+                names |= {match[1] for line in self.text(path).splitlines() if (match := _IMPORT.match(line[:200]))}
+        known = importlib.metadata.packages_distributions()
+        return sorted({known[name][0] for name in names - {"course"} if name in known})
 
     def _check_backend(self, title: str) -> None:
         if "pyproject.toml" not in self.files and {"setup.py", "setup.cfg"} & set(self.files):
@@ -286,16 +324,30 @@ class Project(Repository):
     def _environment(self) -> Path:
         if self._ready is None:
             try:
-                self._ready = self._make_environment("environment", self._wheel, self._distributions())
+                self._parts = self._wheel, self._distributions()
+                self._ready = self._make_environment("environment", *self._parts)
             except Unmet as reason:  # it will not do better the second time
-                self._ready = reason
+                self._ready = self._environment_with_help(reason) if self._helped else reason
         if isinstance(self._ready, Unmet):
             raise self._ready
         return self._ready
 
+    def _environment_with_help(self, reason: Unmet) -> Path | Unmet:
+        try:
+            self._parts = self._build_with_help(), sorted(closure((name, set()) for name in self._beside()))
+            return self._make_environment("helped-environment", *self._parts)
+        except Unmet:
+            return reason
+
+    def _beside(self) -> list[str]:
+        """What is installed whether or not the project declares it."""
+        return [*ALWAYS_THERE, *(self._imported() if self._helped else [])]
+
     def _copy_environment(self) -> Path:
         self._trees += 1
-        return self._make_environment(f"environment-{self._trees}", self._wheel, self._distributions())
+        _ = self._environment
+        assert self._parts is not None
+        return self._make_environment(f"environment-{self._trees}", *self._parts)
 
     def _make_environment(self, name: str, wheel: Path, needed: list[str]) -> Path:
         title = f"{self.name} installs in a clean environment"
@@ -314,7 +366,7 @@ class Project(Repository):
         """The installed distributions that a clean environment holds: what is declared, and what that needs in turn."""
         title = f"{self.name} installs in a clean environment"
         extras = ["", *(self._metadata.get_all("Provides-Extra") or [])]
-        todo: list[tuple[str, set[str]]] = [(name, set()) for name in ALWAYS_THERE]
+        todo: list[tuple[str, set[str]]] = [(name, set()) for name in self._beside()]
         for need in self._needs:
             if need.marker is not None and not any(need.marker.evaluate({"extra": extra}) for extra in extras):
                 continue
@@ -352,8 +404,21 @@ class Changed:
 
     def make(self, *arguments: str) -> processes.Completed:
         """Run make in the changed clone, with the changed package installed."""
-        programs = self._environment / "bin"
-        return self._owner._run(["make", *arguments], folder=self._folder, programs=programs)
+        return self.run(["make", *arguments])
+
+    def run(self, command: Sequence[str]) -> processes.Completed:
+        """Run a command in the changed clone, with the changed package installed."""
+        return self._owner._run([*command], folder=self._folder, programs=self._environment / "bin")
+
+
+def _pyproject(name: str, commands: Mapping[str, str], in_src: bool) -> str:
+    """A pyproject.toml that builds a package of this name; what is text in JSON is text in TOML."""
+    lines = ["[build-system]", 'requires = ["setuptools"]', 'build-backend = "setuptools.build_meta"', "[project]"]
+    lines += [f"name = {json.dumps(name)}", 'version = "0.0.0"', "[project.scripts]"]
+    lines += [f"{json.dumps(command)} = {json.dumps(target)}" for command, target in commands.items()]
+    lines += ["[tool.setuptools.packages.find]", f'where = ["{"src" if in_src else "."}"]']
+    lines += [f"include = {json.dumps([name.replace('-', '_') + '*'])}"]
+    return "\n".join(lines) + "\n"
 
 
 def _build_hint(output: str) -> str | None:

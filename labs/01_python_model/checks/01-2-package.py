@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from course.checks import Project, Question, expect, fail, fixture, project
+from course.checks import CheckFailed, Project, Question, expect, fail, fixture, project
 
 question = Question("A package that installs", points=8)
 FLIGHTS = """
@@ -22,6 +22,16 @@ def delays(*minutes):
 def shipped() -> Project:
     """The shipped project."""
     return project("late-flights.bundle")
+
+
+@fixture
+def usable(shipped: Project) -> Project:
+    """The shipped project; where it cannot be imported as it is declared, with help: two checks speak of that."""
+    try:
+        can_be_imported(shipped)
+    except CheckFailed:
+        return project("late-flights.bundle", helped=True)
+    return shipped
 
 
 def calendar(shipped: Project, *times: str) -> dict[str, list[Any]]:
@@ -53,24 +63,24 @@ def builds_and_installs(shipped: Project) -> None:
     expect(shipped.built_name, "the name of the package").equals("late-flights", hint=hint)
 
 
-@question.check(points=1, needs=builds_and_installs)
+@question.check(points=1)
 def can_be_imported(shipped: Project) -> None:
     """late_flights.features can be imported there, with nothing but what you declared"""
     shipped.evaluate("from late_flights.features import add_calendar, is_late")
 
 
-@question.check(points=1, needs=can_be_imported)
-def adds_the_calendar(shipped: Project) -> None:
+@question.check(points=1)
+def adds_the_calendar(usable: Project) -> None:
     """add_calendar adds day_of_week, minute_of_day and month"""
-    made = calendar(shipped, "2013-07-01 05:15", "2013-07-04 17:30")
+    made = calendar(usable, "2013-07-01 05:15", "2013-07-04 17:30")
     expect(made["day_of_week"], "day_of_week").equals([0, 3], hint="1 July 2013 was a Monday")
     expect(made["minute_of_day"], "minute_of_day").equals([315, 1050], hint="an hour has 60 minutes")
     expect(made["month"], "month").equals([7, 7])
 
 
-@question.check(points=1, needs=can_be_imported)
-def tells_the_late(shipped: Project) -> None:
+@question.check(points=1)
+def tells_the_late(usable: Project) -> None:
     """is_late: late from 15 minutes on, and missing where a flight never arrived"""
-    expect(late(shipped, "delays(14, 15, -20, None)"), "is_late for delays of 14, 15, -20 and missing").equals(
+    expect(late(usable, "delays(14, 15, -20, None)"), "is_late for delays of 14, 15, -20 and missing").equals(
         [False, True, False, None], hint="15 is late, and a comparison with a missing number gives False"
     )
