@@ -287,6 +287,27 @@ def test_a_project_that_cannot_be_installed_says_why(ship, name, pyproject, says
         shipped.evaluate("answer = 1")
 
 
+@pytest.mark.parametrize(
+    ("name", "pyproject"),
+    [
+        ("undeclared", PYPROJECT),
+        ("foreign", PYPROJECT.replace("setuptools", "hatchling", 1)),
+        ("untoml", PYPROJECT.replace('name = "Tiny_Thing"', "name = Tiny_Thing")),
+        ("elsewhere", PYPROJECT.replace("packaging>=20", "surely-not-a-package>=20")),
+    ],
+)
+def test_with_help_the_rest_of_a_project_is_judged_in_spite_of_its_pyproject(ship, name, pyproject):
+    more = {"pyproject.toml": pyproject, "src/tiny/work.py": f"import yaml\n{FILES['src/tiny/work.py']}"}
+    alone = ship(name, {**FILES, **more})
+    with pytest.raises(CheckFailed):
+        alone.evaluate("import tiny.work")
+    helped = project(f"{name}.bundle", timeout=60, helped=True)
+    assert helped.evaluate("import tiny.work\nanswer = tiny.work.twice(4)") == 8
+    assert helped.run(["tiny"]).returncode == 4
+    assert helped.make("test").ok
+    assert not helped.with_change("tiny/work.py", "\ndef twice(x):\n    return x\n").run(["make", "test"]).ok
+
+
 def test_a_build_that_does_not_end_is_stopped(ship):
     files = {"setup.py": "while True: pass", "tiny.py": ""}
     ship("endless", files)

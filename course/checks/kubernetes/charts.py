@@ -102,7 +102,7 @@ class _Rendered(Manifests):
     @property
     def resources(self) -> tuple[Resource, ...]:
         """All objects, perhaps none."""
-        return tuple(self._read())
+        return tuple(one for one in self._read() if isinstance(one, Resource))
 
 
 def _makes_objects(name: str) -> bool:

@@ -259,10 +259,28 @@ class Project(Repository):
     def _build_with_help(self) -> Path:
         """A wheel of the project's modules and commands, by a pyproject.toml of the course."""
         tree = self._checkout("helped")
+        self._replace_pyproject(tree)
+        return self._build(tree, self._scratch / "helped-dist", f"{self.name} builds")
+
+    def _replace_pyproject(self, tree: Path) -> None:
+        """Give a clone a pyproject.toml of the course: a child process writes it, for the clone may hold links."""
         text = _pyproject(self.name, self._commands(), any(path.startswith("src/") for path in self.files))
         write = 'rm -rf pyproject.toml setup.py setup.cfg && printf %s "$1" > pyproject.toml'
         self._run(["sh", "-c", write, "sh", text], folder=tree)
-        return self._build(tree, self._scratch / "helped-dist", f"{self.name} builds")
+
+    def checkout(self) -> Path:
+        """A fresh clone of the repository, to run commands in; with help, pyproject.toml can be read in it."""
+        tree = super().checkout()
+        if self._helped and not self._has_toml:  # pytest ends where it cannot read it
+            self._replace_pyproject(tree)
+        return tree
+
+    @cached_property
+    def _has_toml(self) -> bool:
+        try:
+            return bool(self.pyproject)
+        except Unmet:
+            return False
 
     def _commands(self) -> dict[str, str]:
         """The commands that pyproject.toml names, as far as it can be read."""
@@ -272,7 +290,8 @@ class Project(Repository):
             found = list(scripts.items()) if isinstance(scripts, dict) else []
         except Unmet:
             source = self.text("pyproject.toml") if "pyproject.toml" in self.files else ""
-            found = [match.groups() for line in source.splitlines() if (match := _COMMAND.fullmatch(line[:200]))]
+            matches = map(_COMMAND.fullmatch, (line[:200] for line in source.splitlines()))
+            found = [(match[1], match[2]) for match in matches if match]
         return {str(name): str(target) for name, target in found if isinstance(target, str)}
 
     def _imported(self) -> list[str]:
@@ -417,7 +436,7 @@ def _pyproject(name: str, commands: Mapping[str, str], in_src: bool) -> str:
     lines += [f"name = {json.dumps(name)}", 'version = "0.0.0"', "[project.scripts]"]
     lines += [f"{json.dumps(command)} = {json.dumps(target)}" for command, target in commands.items()]
     lines += ["[tool.setuptools.packages.find]", f'where = ["{"src" if in_src else "."}"]']
-    lines += [f"include = {json.dumps([name.replace('-', '_') + '*'])}"]
+    lines += ['exclude = ["test*", "docs*", "build*", "dist*", "data*"]']
     return "\n".join(lines) + "\n"
 
 
