@@ -1,7 +1,8 @@
 """Does the shipped assignment keep passengers where they are, and treat them alike?"""
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from scipy.stats import binomtest, chi2_contingency
 
@@ -19,7 +20,7 @@ def assign() -> Module:
     return module("assign.py")
 
 
-def versions(assign: Module, experiment: dict[str, object], passengers: list[str]) -> list[str]:
+def versions(assign: Module, experiment: Mapping[str, Any], passengers: list[str]) -> list[str]:
     """The version of each passenger."""
     named = experiment["versions"]
     given = []
