@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,9 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
 from course.base.errors import UserError
+from course.base.result import MIME
 from course.base.texts import readable_tree
 from course.base.threads import ONE_THREAD
-from course.checks.core.result import MIME
 from course.labs import notebooks
 from course.labs.examiner import Examiner
 
@@ -35,6 +37,8 @@ log = logging.getLogger(__name__)
 
 CELL_S = 420.0  # a question that builds images may take so long
 STOP_S = 5.0  # how long an interrupted cell may take to end
+LOOK_S = 0.5  # how often a cell that may have used up its time is looked at
+RESTARTS = 3  # how often a notebook gets another kernel for the cells below one that ended the kernel
 FLOOD = 20  # so many times what is kept of a cell's output, and its kernel is stopped
 
 
@@ -50,8 +54,11 @@ class Policy:
         manager: makes the manager of the kernel.
         environment: the kernel's environment; None leaves it to the manager.
         examiner: runs the questions of grade cells; None runs grade cells in the kernel, like all others.
-        cell_s: longest time of one cell, in seconds.
-        notebook_s: longest time of all cells in the kernel together, in seconds.
+        cell_s: longest time of one cell, in seconds of processor time where the kernel's provisioner can tell it, so
+            that a cell loses nothing to other programs; elsewhere of the clock.
+        notebook_s: the same of all cells in the kernel together.
+        cell_wall_s: longest time of one cell by the clock, for one that sleeps or hangs.
+        notebook_wall_s: the same of all cells together.
         output_bytes: most output kept of one cell.
         stop_at_error: end with a :class:`RunError` at the first cell that fails.
     """
@@ -61,6 +68,8 @@ class Policy:
     examiner: Examiner | None = None
     cell_s: float = CELL_S
     notebook_s: float = math.inf
+    cell_wall_s: float = math.inf
+    notebook_wall_s: float = math.inf
     output_bytes: int = 20_000_000
     stop_at_error: bool = False
 
@@ -80,6 +89,9 @@ def run(nb: NotebookNode, folder: Path, policy: Policy) -> list[str]:
 
     Returns:
         What whoever asked for it should know: kernels that were stopped, and why; floods; results that are none.
+
+    A cell that ends its kernel costs no other cell: the next one gets a new kernel, in the same folder, in which the
+    cells above have run again but for the one that ended it.
 
     Raises:
         RunError: a cell failed, where the policy stops at errors.
@@ -136,17 +148,16 @@ class _Client(NotebookClient):
             nb,
             km=policy.manager(),
             kernel_name="python3",
-            timeout=policy.cell_s,
+            timeout=None,  # _Kernel looks after the time
             allow_errors=not policy.stop_at_error,
             record_timing=False,
             startup_timeout=60,
             resources={"metadata": {"path": str(folder)}},
             extra_arguments=["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"],  # not a kernel's own remarks
-            error_on_timeout={"ename": "CellTimeoutError", "evalue": "", "traceback": []},
         )
         self.most = policy.output_bytes
         self.printed = 0
-        self.timed_out = self.flooded = False
+        self.flooded = False
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
         """Keep a message's output if there is room for it; see nbclient."""
@@ -159,20 +170,48 @@ class _Client(NotebookClient):
                 return None
         return super().process_message({**msg, "content": readable_tree(msg.get("content", {}))}, cell, cell_index)
 
-    async def _async_handle_timeout(self, timeout: int, cell: NotebookNode | None = None) -> dict[str, Any] | None:
-        self.timed_out = True
-        return await super()._async_handle_timeout(timeout, cell)
-
     async def run_cell(self, cell: NotebookNode, index: int) -> None:
         """Run one cell."""
         self.printed = 0
-        self.timed_out = self.flooded = False
+        self.flooded = False
         await self.async_execute_cell(cell, index, store_history=True)
+
+    def processor_s(self) -> float | None:
+        """The processor time that the kernel and what it started have used so far; None where nobody can tell."""
+        tell = getattr(self.km.provisioner, "processor_s", None)
+        return tell() if tell is not None else None
+
+
+class _Time:
+    """What has been used since this was made.
+
+    Args:
+        client: whose kernel uses it.
+    """
+
+    def __init__(self, client: _Client) -> None:
+        self._client = client
+        self._began, self._before = time.monotonic(), client.processor_s()
+
+    def wall_s(self) -> float:
+        """Seconds of the clock."""
+        return time.monotonic() - self._began
+
+    def used_s(self) -> float:
+        """Seconds of processor time, but no more than of the clock: work side by side is not counted twice."""
+        now = self._client.processor_s()
+        return self.wall_s() if now is None or self._before is None else min(now - self._before, self.wall_s())
 
 
 @dataclass
 class _Kernel:
-    """The kernel, the cells that it runs, and what became of it."""
+    """The kernel, the cells that it runs, and what became of it.
+
+    Attributes:
+        ended: why there is no kernel any more; None while there is one.
+        left, wall_left: what the cells may still use, in seconds of processor time and of the clock.
+        stopped_cells: which cells were stopped or ended the kernel, and are not run again in another one.
+    """
 
     nb: NotebookNode
     examined: list[bool]
@@ -180,29 +219,47 @@ class _Kernel:
     policy: Policy
     note: Callable[[int, str], None]
     ended: str | None = None
+    restarts: int = RESTARTS
+    stopped_cells: set[int] = field(default_factory=set)
     left: float = field(init=False)
+    wall_left: float = field(init=False)
     client: _Client = field(init=False)
 
     def __post_init__(self) -> None:
-        # a kernel can change outputs of earlier cells; it must not have those of grade cells in its hands
-        pairs = zip(self.nb.cells, self.examined, strict=True)
-        seen = nbformat.v4.new_notebook(cells=[nbformat.v4.new_raw_cell() if mark else cell for cell, mark in pairs])
+        self.left, self.wall_left = self.policy.notebook_s, self.policy.notebook_wall_s
+        self.client = self._new_client(0)
+
+    def _new_client(self, first: int) -> _Client:
+        """A client whose kernel has in its hands the cells from the `first` one on, and copies of those before.
+
+        A kernel can change outputs of earlier cells; it must never have those of grade cells.
+        """
+        cells = [
+            nbformat.v4.new_raw_cell() if examined else copy.deepcopy(cell) if index < first else cell
+            for index, (cell, examined) in enumerate(zip(self.nb.cells, self.examined, strict=True))
+        ]
+        seen = nbformat.v4.new_notebook(cells=cells)
         seen.metadata = self.nb.metadata
-        self.left = self.policy.notebook_s
-        self.client = _Client(seen, self.folder, self.policy)
+        return _Client(seen, self.folder, self.policy)
 
     async def __aenter__(self) -> _Kernel:
+        await self._start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._close()
+
+    async def _start(self) -> None:
         try:
             started = {} if self.policy.environment is None else {"env": dict(self.policy.environment)}
             await self.client.async_start_new_kernel(**started)
             await self.client.async_start_new_kernel_client()
         except BaseException:
-            await self.__aexit__()
+            await self._close()
             raise
         self.client.reset_execution_trackers()
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def _close(self) -> None:
         with contextlib.suppress(Exception):
             if self.client.kc is not None:
                 self.client.kc.stop_channels()
@@ -225,65 +282,142 @@ class _Kernel:
             provisioner.thaw()
 
     async def run(self, index: int) -> None:
-        """Run a cell; when the kernel has ended, say so in the cell instead."""
+        """Run a cell, in another kernel when the last one has ended; where there can be none, say so in the cell."""
         cell = self.nb.cells[index]
         cell.outputs = []
-        if self.ended is not None:
+        if self.ended is not None and not await self._started_again(index):
             _explain(cell, f"not run: {self.ended} (further up)")
             return
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        limit = self.client.timeout = max(1.0, min(self.policy.cell_s, self.left))
+        late = await self._run(cell, index)
+        await self._conclude(cell, index, late)
+
+    async def _started_again(self, index: int) -> bool:
+        """Whether there is a kernel again for a cell: a new one, in which the cells above it have run once more."""
+        if self.restarts == 0 or self.left <= 0 or self.wall_left <= 0:
+            return False
+        self.restarts -= 1
+        why = self.ended
+        await self._close()
+        self.client = self._new_client(index)
         try:
-            await asyncio.wait_for(self.client.run_cell(cell, index), limit + 2 * STOP_S)
+            await self._start()
+        except UserError:
+            raise
+        except Exception as error:  # such as a folder that holds too much for any sandbox
+            log.warning("there is no new kernel: %s", error)
+            return False
+        self.ended = None
+        for earlier in range(index):
+            cell = self.client.nb.cells[earlier]
+            if cell.cell_type != "code" or not cell.source.strip() or earlier in self.stopped_cells:
+                continue
+            late = await self._run(cell, earlier)
+            if late or self.ended is not None:
+                self.ended = why
+                await self._kill()
+                return False
+        left_out = ", ".join(str(one + 1) for one in sorted(self.stopped_cells))
+        self.note(index, f"it ran in a new kernel, in which the cells above had run again, except for cell {left_out}")
+        return True
+
+    async def _run(self, cell: NotebookNode, index: int) -> str:
+        """Run a cell within its limits; why it was stopped, if it was. Sets `ended` where the kernel has ended."""
+        limit, wall = min(self.policy.cell_s, self.left), min(self.policy.cell_wall_s, self.wall_left)
+        used = _Time(self.client)
+        late = ""
+        try:
+            late = await self._within(self.client.run_cell(cell, index), used, max(1.0, limit), max(1.0, wall))
         except CellExecutionError as error:
             raise RunError(str(error).strip()) from None
         except DeadKernelError:
             self.ended = self._how_it_ended() or "the kernel ended while this cell ran"
             if self.client.flooded:
                 self.ended = f"the cell printed more than {self.policy.output_bytes * FLOOD / 1e6:g} MB"
-        except TimeoutError:
-            self.client.timed_out = True
-            self.ended = "this cell could not be stopped, so its kernel was"
+        except _Unstoppable as error:
+            late, self.ended = str(error), "this cell could not be stopped, so its kernel was"
         except Exception as error:  # whatever a hostile kernel sends must not end the grading of the rest
             log.warning("the kernel's answers could not be used: %s", error)
             self.ended = "the kernel answered in a way that could not be understood"
-        self.left -= loop.time() - started
-        await self._conclude(cell, index, limit)
+        self.left -= used.used_s()
+        self.wall_left -= used.wall_s()
+        return late
 
-    async def _conclude(self, cell: NotebookNode, index: int, limit: float) -> None:
+    async def _within(self, running: Coroutine[Any, Any, None], used: _Time, limit: float, wall: float) -> str:
+        """Await a cell, and interrupt it at its limit; why it was interrupted, if it was.
+
+        Args:
+            running: the cell.
+            used: what it has used.
+            limit, wall: its limits, in seconds of processor time and of the clock.
+
+        Raises:
+            _Unstoppable: it went on after it was interrupted.
+        """
+        task = asyncio.ensure_future(running)
+        late, until = "", math.inf
+        try:
+            while not task.done():
+                now = used.wall_s()
+                pause = max(LOOK_S, min(limit, wall) - now)  # before that, no limit can be reached
+                await asyncio.wait({task}, timeout=min(pause, until - now) if late else pause)
+                if task.done():
+                    break
+                if late and used.wall_s() >= until:
+                    raise _Unstoppable(late)
+                if not late and (late := self._over(used, limit, wall)):
+                    until = used.wall_s() + STOP_S
+                    await self.client.km.interrupt_kernel()
+            await task
+            return late
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
+
+    def _over(self, used: _Time, limit: float, wall: float) -> str:
+        """Which limit a cell has passed, as a sentence; empty while none."""
+        if used.wall_s() >= wall:
+            return f"this cell did not finish within {wall:g} seconds and was stopped"
+        if used.used_s() < limit:
+            return ""
+        if self.client.processor_s() is None:
+            return f"this cell did not finish within {limit:g} seconds and was stopped"
+        return f"this cell used more than {limit:g} seconds of processor time and was stopped"
+
+    async def _conclude(self, cell: NotebookNode, index: int, late: str) -> None:
         """Note in the cell, and for whoever asked, what went wrong while it ran."""
-        if self.client.timed_out:
-            late = f"this cell did not finish within {limit:g} seconds and was stopped"
+        if late:
             self.note(index, late)
             _explain(cell, late)
-            if self.ended is None and not await self._answers():
-                self.ended = "this cell could not be stopped, so its kernel was"
         elif self.client.printed > self.policy.output_bytes and self.ended is None:
             cut = f"only the first {self.policy.output_bytes / 1e6:g} MB of the output were kept"
             self.note(index, cut)
             _explain(cell, cut)
-        if self.ended is None and self.left <= 0:
-            self.ended = f"all cells together took longer than {self.policy.notebook_s:g} seconds"
+        if self.ended is None and (self.left <= 0 or self.wall_left <= 0):
+            by_clock = f"took longer than {self.policy.notebook_wall_s:g} seconds"
+            by_processor = f"used more than {self.policy.notebook_s:g} seconds"
+            self.ended = f"all cells together {by_clock if self.wall_left <= 0 else by_processor}"
+        if late or self.ended is not None:
+            self.stopped_cells.add(index)
         if self.ended is not None:
-            with contextlib.suppress(Exception):
-                await self.client.km.shutdown_kernel(now=True)
+            await self._kill()
             self.note(index, self.ended)
             _explain(cell, self.ended)
-        if self.policy.stop_at_error and (self.client.timed_out or self.ended is not None):
-            raise RunError(f"cell {index + 1}: {self.ended or f'it did not finish within {limit:g} seconds'}")
+        if self.policy.stop_at_error and (late or self.ended is not None):
+            raise RunError(f"cell {index + 1}: {self.ended or late.removesuffix(' and was stopped')}")
+
+    async def _kill(self) -> None:
+        with contextlib.suppress(Exception):
+            await self.client.km.shutdown_kernel(now=True)
 
     def _how_it_ended(self) -> str:
         """The sandbox's own words for the end of the kernel; empty where it has none."""
         how = getattr(self.client.km.provisioner, "how_it_ended", None)
         return how() if how is not None else ""
 
-    async def _answers(self) -> bool:
-        """Whether the kernel is free again after an interrupt."""
-        with contextlib.suppress(Exception):
-            await self.client.kc.kernel_info(reply=True, timeout=STOP_S)
-            return True
-        return False
+
+class _Unstoppable(Exception):
+    """A cell went on after it was interrupted; the message says why it was."""
 
 
 def _length(content: Any) -> int:

@@ -32,6 +32,26 @@ def run(warm, folder, *command: str, limits: Limits | None = None, control=lambd
 
 
 @needs_sandbox
+@pytest.mark.parametrize("sandboxed", [True, False])
+def test_the_processor_time_is_that_of_all_processes_and_not_of_the_clock(warm, tmp_path, sandboxed):
+    policy.give(tmp_path, policy.FIRST_UID)
+    view = policy.view([tmp_path], limits=Limits()) if sandboxed else None
+    spin = "import time\nwhile time.process_time() < 0.5: pass"
+    script = f"{sys.executable} -I -c '{spin}'; touch done; sleep 60"
+    env = {"PATH": "/usr/bin:/bin"}
+    command = ["/bin/sh", "-c", script]
+    process = zygote.spawn(warm.path, "command", command, cwd=tmp_path, env=env, view=view, descriptors={2: 2})
+    while not (tmp_path / "done").exists():
+        time.sleep(0.02)
+    before = process.processor_s()
+    time.sleep(0.3)
+    after = process.processor_s()
+    process.close()
+    assert 0.45 <= before <= after < before + 0.2  # it is counted in hundredths
+    assert process.processor_s() is None
+
+
+@needs_sandbox
 @pytest.mark.parametrize(("script", "status"), [("exit 3", 3), ("kill -9 $$", -9), ("kill -TERM $$", -15), ("true", 0)])
 def test_the_status_is_the_one_that_popen_would_give(warm, tmp_path, script, status):
     assert run(warm, tmp_path, "/bin/sh", "-c", script).returncode == status

@@ -37,7 +37,10 @@ class RestoreCells(NbGraderPreprocessor):
 class ExecuteInSandbox(NbGraderPreprocessor):
     """Run student cells in a sandbox and questions in a trusted process; takes the place of Execute."""
 
-    cell_s = Float(Settings.cell_s, help="The longest time of one student cell, in seconds.").tag(config=True)
+    cell_s = Float(Settings.cell_s, help="The longest processor time of one student cell, in seconds.").tag(config=True)
+    cell_wall_s = Float(Settings.cell_wall_s, help="The longest time of one student cell by the clock.").tag(
+        config=True
+    )
     sandboxed = Bool(True, help="False runs students' code without a sandbox: it can do all that you can.").tag(
         config=True
     )
@@ -53,7 +56,7 @@ class ExecuteInSandbox(NbGraderPreprocessor):
         try:
             folder = top / "work"
             submission.lay_out(folder, files)
-            settings = Settings(cell_s=self.cell_s, sandboxed=self.sandboxed)
+            settings = Settings(self.cell_s, cell_wall_s=max(self.cell_s, self.cell_wall_s), sandboxed=self.sandboxed)
             notes = execute(nb, folder, settings, given=asked.given | asked.questions)
             work = submission.Work("", {}, asked, settings)
             notes += settlement.settle(nb, lambda: submission.of_solution(work, source))

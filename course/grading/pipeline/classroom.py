@@ -227,7 +227,7 @@ def _ours_alone(error: Exception) -> None:
 
 def _load(root: Path, cells: Assignment, student: str, options: Options) -> Work:
     handed = outcomes.handed_in(_place(root, student, cells.lab))
-    longest = len(cells.notebooks) * (options.settings.notebook_s + 900) * 2
+    longest = len(cells.notebooks) * (options.settings.notebook_wall_s + 900) * 2
     return Work(student, handed.files, cells, options.settings, int(longest), handed.notes)
 
 

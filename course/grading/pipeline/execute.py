@@ -34,8 +34,10 @@ class Settings:
     """How a notebook is run.
 
     Attributes:
-        cell_s: longest time of one cell, in seconds.
-        notebook_s: longest time of all student cells together, in seconds.
+        cell_s: longest processor time of one cell, in seconds; that of other programs does not count.
+        notebook_s: longest processor time of all student cells together.
+        cell_wall_s: longest time of one cell by the clock, far behind the other limit: for cells that sleep or hang.
+        notebook_wall_s: longest time of all student cells together by the clock.
         output_bytes: most output kept of one cell.
         sandboxed: False runs student cells without a sandbox (--unsafe).
         limits: what the sandbox of the student cells may use.
@@ -43,6 +45,8 @@ class Settings:
 
     cell_s: float = 30.0
     notebook_s: float = 300.0
+    cell_wall_s: float = 300.0
+    notebook_wall_s: float = 1500.0
     output_bytes: int = 2_000_000
     sandboxed: bool = True
     limits: Limits = DEFAULT
@@ -102,6 +106,8 @@ def execute(
                 examiner=examiner,
                 cell_s=settings.cell_s,
                 notebook_s=settings.notebook_s,
+                cell_wall_s=settings.cell_wall_s,
+                notebook_wall_s=settings.notebook_wall_s,
                 output_bytes=settings.output_bytes,
             )
             return runner.run(nb, folder, policy)

@@ -13,8 +13,8 @@ from dataclasses import replace
 import nbformat
 from nbformat import NotebookNode
 
+from course.base.result import MIME, CheckRecord, Outcome, Result
 from course.checks.core.rendering import Displayed
-from course.checks.core.result import MIME, CheckRecord, Outcome, Result
 from course.labs import notebooks
 
 Outcomes = Mapping[str, Mapping[str, Outcome]]  # by grade id and title of the check
@@ -51,6 +51,12 @@ def settle(notebook: NotebookNode, solution: Callable[[], Outcomes]) -> list[str
         titles = [line.title for line, before in zip(lines, result.checks, strict=True) if line != before]
         notes.append(f"{grade_id}: failed, because the solution passes here: {'; '.join(titles)}"[:500])
     return notes
+
+
+def has_late(notebook: NotebookNode) -> bool:
+    """Whether a question in an executed notebook was stopped at its deadline."""
+    results = filter(None, map(_result, notebook.cells))
+    return any(line.cause == "deadline" for result in results for line in result.checks)
 
 
 def settled(line: CheckRecord, solution: Outcome | None) -> CheckRecord:

@@ -35,7 +35,12 @@ from course.student import saved_notebooks
 
 MAX_TEXT = 20_000  # characters kept of what a result says
 ENDED = ("CellTimeoutError", "CellNotRun", "KeyboardInterrupt")  # errors of cells that were stopped, not of their own
-MACHINES = ("this cell did not finish", "this cell could not be stopped", "the kernel ended while")  # see the runner
+MACHINES = (  # what the runner says of a cell that was stopped
+    "this cell did not finish",
+    "this cell used more than",
+    "this cell could not be stopped",
+    "the kernel ended while",
+)
 KEPT_OUTPUT = 100_000  # characters kept of one output of a student's cell
 
 
@@ -107,6 +112,7 @@ class Notebook:
         executed: the notebook with outputs, as text; empty when there is none. It is kept in a file of its own.
         seconds: how long it ran.
         starved: which given cell was stopped, so that the machine, and not the student, may be at fault; else empty.
+        late: whether a question was stopped at its deadline, so that it is tried again with the machine to itself.
     """
 
     name: str
@@ -117,6 +123,7 @@ class Notebook:
     executed: str = ""
     seconds: float = 0.0
     starved: str = ""
+    late: bool = False
 
 
 @dataclass
@@ -146,6 +153,11 @@ class SubmissionOutcome:
     def starved(self) -> bool:
         """Whether the machine may be at fault for lost points."""
         return any(book.starved for book in self.notebooks)
+
+    @property
+    def late(self) -> bool:
+        """Whether a question was stopped at its deadline, which counts seconds of the clock."""
+        return any(book.late for book in self.notebooks)
 
     def hand_to_person(self) -> None:
         """Have a person look at all points that were lost where the machine may be at fault."""
@@ -314,6 +326,7 @@ def _grade_notebook(
         return done
     with clock("run"):
         notes = execute(notebook, folder, work.settings, given=work.assignment.given | work.assignment.questions)
+    done.late = settlement.has_late(notebook)
     if solution is not None:
         with clock("settle"):
             notes += settlement.settle(notebook, solution)

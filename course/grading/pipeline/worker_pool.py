@@ -27,6 +27,7 @@ from course.grading.sandbox import policy, zygote
 if TYPE_CHECKING:
     from course.grading.pipeline.submission import SubmissionOutcome, Work
 
+CONNECT_S = 10  # how long a Dask scheduler may take to answer
 FATAL = (policy.NoSandbox, KeyboardInterrupt)
 
 
@@ -129,8 +130,8 @@ class WorkerPool:
                     raise
                 again.append((work, f"{type(error).__name__}: {error}"))
             else:
-                if outcome.starved:
-                    self._starved.append((work, "a given cell was stopped"))
+                if outcome.starved or outcome.late:
+                    self._starved.append((work, "a given cell or a question was stopped"))
                 else:
                     yield work, outcome
         if broken:
@@ -252,6 +253,6 @@ def _client(address: str) -> Any:
     except ModuleNotFoundError:
         raise WorkerPoolError("grading on a cluster needs dask.distributed, which make env installs") from None
     try:
-        return Client(address, timeout="10s", set_as_default=False)
+        return Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise WorkerPoolError(f"no Dask scheduler answers at {address} ({error}); start one: dask scheduler") from None

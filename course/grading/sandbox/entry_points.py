@@ -25,8 +25,8 @@ def warm_up() -> None:
     import pyarrow as pa
 
     from course import flights
+    from course.base.result import Result
     from course.checks.core import rendering
-    from course.checks.core.result import Result
     from course.sandboxed import serialization
 
     pd.set_option("display.max_columns", 20)  # what pandas sets itself when a kernel imports it, and no terminal

@@ -105,6 +105,10 @@ class WarmProvisioner(LocalProvisioner):
         code = self.process.returncode
         return f"the kernel was ended by {signal.Signals(-code).name if code < 0 else f'its own code (status {code})'}"
 
+    def processor_s(self) -> float | None:
+        """The seconds of processor time that the kernel and what it started have used; None when it has ended."""
+        return None if self.process is None else self.process.processor_s()
+
     def freeze(self) -> bool:
         """Stop the kernel and all that it started, until :meth:`thaw`; whether they are stopped now."""
         return self.sandboxed and self.process is not None and self.process.freeze()

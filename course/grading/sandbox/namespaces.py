@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from course.grading.sandbox import system_calls
-from course.grading.sandbox.resource_monitor import DEFAULT, Limits, Watch
+from course.grading.sandbox.resource_monitor import DEFAULT, Limits, ProcessTree, Watch
 from course.grading.sandbox.system_calls import check, libc
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -37,6 +37,7 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 
 AT_RECURSIVE, AT_FDCWD = 0x8000, -100
 SETUP_FAILED = 113  # exit status when the sandbox could not be made: never the student's fault
 FREEZE, THAW = signal.SIGRTMIN + 1, signal.SIGRTMIN + 2  # asked of the supervisor, and by it of the first process
+USED = signal.SIGRTMIN + 3  # asks the supervisor how much processor time was used
 FREEZE_S = 10.0  # how long a stopped process may take to stop
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -83,7 +84,8 @@ def run(view: View, cwd: Path, payload: Callable[[], NoReturn], control: int, pa
         payload: what runs inside; it must not return.
         control: a connected socket. The other end gets `b"s"`, the status (4 bytes) and, if it was stopped, the reason;
             each byte that it sends is a signal number for the payload, or FREEZE or THAW, which stop and continue all
-            that runs inside and are answered with `b"f"` and `b"t"`; when it closes, everything inside is killed.
+            that runs inside and are answered with `b"f"` and `b"t"`, or USED, answered with `b"u"` and the seconds of
+            processor time (a double of 8 bytes); when it closes, everything inside is killed.
         parent: the process id of the one that forked this process; when that ends, everything inside is killed, too.
     """
     root = os.geteuid() == 0
@@ -157,21 +159,23 @@ def die_with_parent(parent: int | None = None) -> None:
 def run_trusted(cwd: Path, payload: Callable[[], NoReturn], control: int, parent: int) -> NoReturn:
     """Run a trusted function without a sandbox, in a session of its own, under the same control."""
     die_with_parent(parent)
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     supervisor = os.getpid()
     child = os.fork()
     if child == 0:
         os.close(control)
+        os.close(proc)
         die_with_parent(supervisor)
         os.setsid()
         os.chdir(cwd)
         payload()
-    _supervise(child, control)
+    _supervise(child, control, ProcessTree(proc, child))
 
 
-def _supervise(child: int, control: int, watch: Watch | None = None, told: int | None = None) -> NoReturn:
+def _supervise(child: int, control: int, tree: ProcessTree, told: int | None = None) -> NoReturn:
     """Wait for a child and tell its status; pass signals on to it; kill it for an excess, or when nobody listens."""
-    _keep_only(control, *([watch.proc] if watch else []), *([told] if told is not None else []))
-    status, reason = _attend(child, control, watch)
+    _keep_only(control, tree.proc, *([told] if told is not None else []))
+    status, reason = _attend(child, control, tree)
     code = os.waitstatus_to_exitcode(status)
     if told is not None and reason is None:
         code, reason = _what_was_told(told, code)
@@ -180,8 +184,9 @@ def _supervise(child: int, control: int, watch: Watch | None = None, told: int |
     os._exit(0)
 
 
-def _attend(child: int, control: int, watch: Watch | None) -> tuple[int, str | None]:
+def _attend(child: int, control: int, tree: ProcessTree) -> tuple[int, str | None]:
     """The status of the child when it has ended, and why it was killed if it was."""
+    watch = tree if isinstance(tree, Watch) else None
     ended = os.pidfd_open(child)
     poll = select.poll()
     poll.register(ended, select.POLLIN)
@@ -194,6 +199,10 @@ def _attend(child: int, control: int, watch: Watch | None) -> tuple[int, str | N
                 message = os.read(control, 1)
             except OSError:
                 message = b""
+            if message and message[0] == USED:
+                with contextlib.suppress(OSError):
+                    os.write(control, b"u" + struct.pack("<d", tree.processor_s()))
+                continue
             if watch and message and message[0] in (FREEZE, THAW):
                 if reason := _stop_or_continue(child, watch, message[0]):
                     os.kill(child, signal.SIGKILL)

@@ -51,7 +51,51 @@ class Limits:
 DEFAULT = Limits()
 
 
-class Watch:
+class ProcessTree:
+    """A process and all that it started.
+
+    Args:
+        proc: a file descriptor of a /proc in which they are visible.
+        first: the process that is the ancestor of all others.
+    """
+
+    def __init__(self, proc: int, first: int) -> None:
+        self.proc, self.first = proc, first
+
+    def processor_s(self) -> float:
+        """The processor time that they have used, and those of them that have ended."""
+        return sum(map(self._processor_s, self._processes()))
+
+    def _processor_s(self, pid: int) -> float:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            return sum(map(int, self._read(f"{pid}/stat").rpartition(b")")[2].split()[11:15])) / _TICKS
+        return 0.0
+
+    def _processes(self) -> Iterator[int]:
+        waiting = [self.first]
+        while waiting:
+            pid = waiting.pop()
+            yield pid
+            with contextlib.suppress(OSError):
+                for thread in self._list(f"{pid}/task"):
+                    waiting += map(int, self._read(f"{pid}/task/{thread}/children").split())
+
+    def _list(self, path: str) -> list[str]:
+        place = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.proc)
+        try:
+            return os.listdir(place)
+        finally:
+            os.close(place)
+
+    def _read(self, path: str) -> bytes:
+        place = os.open(path, os.O_RDONLY, dir_fd=self.proc)
+        try:
+            return os.read(place, 1 << 16)
+        finally:
+            os.close(place)
+
+
+class Watch(ProcessTree):
     """Looks again and again; :meth:`excess` says what there is too much of.
 
     Args:
@@ -65,7 +109,8 @@ class Watch:
     def __init__(
         self, limits: Limits, folders: Sequence[str], proc: int, first: int, *, has_init: bool = False
     ) -> None:
-        self.limits, self.folders, self.proc, self.first, self.has_init = limits, folders, proc, first, has_init
+        super().__init__(proc, first)
+        self.limits, self.folders, self.has_init = limits, folders, has_init
         self.started = time.monotonic()
         self.next = self.started + INTERVAL_S
 
@@ -114,8 +159,7 @@ class Watch:
             with contextlib.suppress(OSError, ValueError, IndexError):
                 threads += len(self._list(f"{pid}/task"))
                 memory += int(self._read(f"{pid}/statm").split()[1]) * _PAGE
-                times = self._read(f"{pid}/stat").rpartition(b")")[2].split()[11:15]
-                cpu += sum(map(int, times)) / _TICKS
+                cpu += self._processor_s(pid)
                 deleted.update(self._deleted(pid))
         if threads > limits.processes:
             return f"had more than {limits.processes} processes and threads"
@@ -149,15 +193,6 @@ class Watch:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append((entry.path, depth + 1))
 
-    def _processes(self) -> Iterator[int]:
-        waiting = [self.first]
-        while waiting:
-            pid = waiting.pop()
-            yield pid
-            with contextlib.suppress(OSError):
-                for thread in self._list(f"{pid}/task"):
-                    waiting += map(int, self._read(f"{pid}/task/{thread}/children").split())
-
     def _deleted(self, pid: int) -> Iterator[tuple[tuple[int, int], int]]:
         """Files that are open but in no folder any more; a walk through the folders does not see them."""
         with contextlib.suppress(OSError):
@@ -174,17 +209,3 @@ class Watch:
                 if line.startswith(b"Pss:"):
                     return int(line.split()[1]) << 10
         return 0
-
-    def _list(self, path: str) -> list[str]:
-        place = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.proc)
-        try:
-            return os.listdir(place)
-        finally:
-            os.close(place)
-
-    def _read(self, path: str) -> bytes:
-        place = os.open(path, os.O_RDONLY, dir_fd=self.proc)
-        try:
-            return os.read(place, 1 << 16)
-        finally:
-            os.close(place)

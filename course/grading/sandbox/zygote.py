@@ -143,27 +143,31 @@ class Process:
 
     def freeze(self) -> bool:
         """Stop all that runs inside its sandbox, until :meth:`thaw`; whether it lives and is stopped now."""
-        return self._ordered(namespaces.FREEZE, b"f")
+        return self._ordered(namespaces.FREEZE, b"f") is not None
 
     def thaw(self) -> bool:
         """Let all go on that :meth:`freeze` stopped; whether it lives."""
-        return self._ordered(namespaces.THAW, b"t")
+        return self._ordered(namespaces.THAW, b"t") is not None
 
-    def _ordered(self, order: int, answer: bytes) -> bool:
-        """Ask the supervisor of a sandbox, and wait for its answer or for the end."""
+    def processor_s(self) -> float | None:
+        """The seconds of processor time that it and all that it started have used; None when it has ended."""
+        answer = self._ordered(namespaces.USED, b"u")
+        return None if answer is None else struct.unpack("<d", answer)[0]
+
+    def _ordered(self, order: int, answer: bytes) -> bytes | None:
+        """Ask the supervisor, and wait for its answer, of which the first byte is known, or for the end (None)."""
         if self.poll() is not None:
-            return False
+            return None
         with contextlib.suppress(OSError):
             self._control.send(bytes([order]))
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.poll()
         with contextlib.suppress(OSError):
-            if self._control.recv(512, socket.MSG_PEEK) == answer:
-                self._control.recv(512)
-                return True
+            if self._control.recv(512, socket.MSG_PEEK)[:1] == answer:
+                return self._control.recv(512)[1:]
         self._note_end()
-        return False
+        return None
 
     def close(self) -> None:
         """Kill it, wait, and forget it."""

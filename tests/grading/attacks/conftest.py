@@ -24,7 +24,7 @@ import nbformat
 import pytest
 
 from course.base.removal import remove
-from course.checks.core.result import MIME
+from course.base.result import MIME
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import policy, zygote
 from course.grading.sandbox.kernels import WarmKernelManager
@@ -84,7 +84,7 @@ def a_model():
 '''
 HONEST = ["answers['x'] = 41", "%%ship f.py\ndef f(x):\n    return 2 * x"]
 LIMITS = Limits(memory_mb=900, processes=64, scratch_mb=32, disk_mb=48, inodes=2000, file_mb=40, cpu_s=60)
-SETTINGS = Settings(cell_s=4, notebook_s=16, limits=LIMITS)
+SETTINGS = Settings(cell_s=2, notebook_s=16, cell_wall_s=5, notebook_wall_s=40, limits=LIMITS)
 FIRST = "%load_ext course.shipping\nfrom course.shipping import answers"
 
 
@@ -271,6 +271,7 @@ def arena(_arena, monkeypatch):
     """The arena, which must be as it was when the attack is over. Nothing of it reaches other tests."""
     _settle(monkeypatch, _arena.tmp)
     monkeypatch.setenv(zygote.ENVIRONMENT, _arena.zygote.path)
+    monkeypatch.setattr(runner, "STOP_S", 2.0)
     _arena.heard.clear()
     yield _arena
     _arena.check_nothing_is_left()

@@ -42,12 +42,13 @@ class Cheat(ast.NodeTransformer):
 get_ipython().ast_transformers.append(Cheat())""",
     "a hook that runs before each cell patches the checks": """
 def cheat(info):
-    from course.checks.core import question, result
+    from course.base import result
+    from course.checks.core import question
     question._Check.run = lambda self, fixtures: (self.record(result.Outcome.PASS), None)
 get_ipython().events.register('pre_run_cell', cheat)""",
     "a hook that runs after each cell forges the record": """
 def cheat(_):
-    import course.checks.core.result as r
+    import course.base.result as r
     r.CheckRecord.to_dict = lambda self: {**vars(self), 'points': self.worth}
 get_ipython().events.register('post_run_cell', cheat)
 cheat(None)""",
@@ -65,7 +66,7 @@ import course.checks.files.reading as files
 course.checks.answer = lambda key: 41""",
     "patched globals of the checks": """
 import course.checks.core.question as q
-from course.checks.core.result import CheckRecord
+from course.base.result import CheckRecord
 there = q._Check.record.__globals__
 there['replace'] = lambda line, **more: line
 there['CheckRecord'] = lambda name, title, outcome, points, worth, *a, **k: CheckRecord(
@@ -390,13 +391,13 @@ VIOLENT = {  # attack → what the instructor reads
         "import os\nfor n in range(3000):\n    os.mkdir('d'); os.chdir('d')\nimport time; time.sleep(99)",
         "nested more than 64 deep|more than 2000 files",
     ),
-    "sleeping past the limit": ("import time\ntime.sleep(999)", "did not finish within 4 seconds"),
+    "sleeping past the limit": ("import time\ntime.sleep(999)", "did not finish within 5 seconds"),
     "deaf to every signal": (
         "import signal\nfor n in (2, 15, 1, 10):\n    signal.signal(n, signal.SIG_IGN)\nwhile True: pass",
         "could not be stopped",
     ),
     "deaf to interrupts": (
-        "while True:\n    try:\n        while True: pass\n    except KeyboardInterrupt: pass",
+        "def spin():\n    while True: pass\nwhile True:\n    try: spin()\n    except KeyboardInterrupt: pass",
         "could not be stopped",
     ),
     "a flood of output": (
@@ -414,11 +415,44 @@ VIOLENT = {  # attack → what the instructor reads
 def test_violence_ends_soon_and_is_told(arena, name):
     code, told = VIOLENT[name]
     # what the watch must find is given the time to happen on a busy machine
-    settings = replace(arena.SETTINGS, cell_s=15) if told.startswith("more than") else arena.SETTINGS
+    settings = replace(arena.SETTINGS, cell_s=15, cell_wall_s=15) if told.startswith("more than") else arena.SETTINGS
     found = arena.grade([*HONEST, code, "answers['x'] = 1"], settings=settings)
     assert re.search(told, "\n".join(found.notes)), found.notes
     assert found.seconds < 45
     assert found.score in (3, 4)  # what was shipped before counts
+
+
+DEAF = "def spin():\n    while True: pass\nwhile True:\n    try: spin()\n    except BaseException: pass"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [DEAF, "sum(range(10**15))", "import os\nos._exit(1)", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"],
+)
+def test_a_cell_that_ends_its_kernel_costs_no_other_answer(arena, code):
+    settings = replace(arena.SETTINGS, cell_s=1)
+    found = arena.grade(["right = 41", code, "answers['x'] = right", HONEST[1]], settings=settings)
+    assert found.score == 4
+    assert "cell 4: it ran in a new kernel, in which the cells above had run again, except for cell 3" in found.notes
+
+
+def test_a_notebook_gets_only_so_many_kernels(arena):
+    found = arena.grade([*["import os\nos._exit(1)"] * 4, "answers['x'] = 41"], question=arena.FILES)
+    assert "not run: the kernel was ended by its own code (status 1) (further up)" in found.printed
+    assert found.score == 0
+
+
+def test_another_kernel_brings_no_more_time(arena):
+    settings = replace(arena.SETTINGS, cell_s=1, notebook_s=2)  # the cell goes on for seconds until it is killed
+    found = arena.grade([HONEST[0], DEAF, "print('late')"], settings=settings)
+    assert "not run: this cell could not be stopped, so its kernel was (further up)" in found.printed
+    assert "late" not in found.printed.split()
+
+
+def test_time_in_which_a_cell_does_not_compute_costs_it_nothing(arena):
+    settings = replace(arena.SETTINGS, cell_s=0.5)
+    found = arena.grade(["import time\ntime.sleep(2)\nanswers['x'] = 41", HONEST[1]], settings=settings)
+    assert (found.score, found.notes) == (4, [])
 
 
 def test_one_process_gets_no_more_memory_than_it_may(arena):
