@@ -35,6 +35,7 @@ if (ROOT / "solutions").is_dir():
 
     from course.grading.gradebook.save_results import SaveResults
     from course.grading.gradebook.stock_commands import ExecuteInSandbox, RestoreCells, Sanitize
+    from course.grading.reports.export_plugin import ExportGrades
     from course.labs.release import PREPROCESSORS
 
     CLASSROOM.mkdir(exist_ok=True)  # SQLite makes its file, not the folder
@@ -62,6 +63,7 @@ if (ROOT / "solutions").is_dir():
 
     c.GenerateAssignment.preprocessors = PREPROCESSORS
 
+    c.ExportApp.plugin_class = ExportGrades
     c.Autograde.sanitize_preprocessors = [ClearOutput, RestoreCells, CheckCellMetadata]
     c.Autograde.autograde_preprocessors = [
         ExecuteInSandbox,

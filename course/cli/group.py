@@ -9,6 +9,7 @@ import click
 
 from course.base import names
 from course.base.errors import UserError
+from course.base.texts import printable
 
 
 class Group(click.Group):
@@ -19,7 +20,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            shown = click.ClickException(str(error))
+            shown = click.ClickException("\n".join(map(printable, str(error).split("\n"))))
             shown.exit_code = error.exit_status
             raise shown from error
         except ImportError as error:

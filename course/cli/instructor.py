@@ -205,7 +205,8 @@ def verify(context: click.Context, what: str, student: str | None, code: str | N
     else:
         for row in rows:
             said = "; ".join(row["problems"]) or "is as its receipt says"
-            click.echo(f"{row['name']}: {said}" + (f" ({row['time']}, {row['code']})" if row["code"] else ""))
+            said += f" ({row['time']}, {row['code']})" if row["code"] else ""
+            click.echo(printable(f"{row['name']}: {said}"))
     sys.exit(0 if all(row["fits"] for row in rows) else 1)
 
 
@@ -286,7 +287,8 @@ def _print_scores(run, students: tuple[str, ...]) -> None:
         score = f"{round(row['score'], 2):g} of {row['points']:g} points"
         click.echo(printable(f"  {student}: {score}{late}{wait}"))
     for student, reason in run.trouble.items():
-        click.echo(f"  {printable(student)}: trouble\n    " + reason.replace("\n", "\n    "), err=True)
+        shown = "".join(f"\n    {printable(line)}" for line in reason.split("\n"))
+        click.echo(f"  {printable(student)}: trouble{shown}", err=True)
     click.echo(f"  {len(run.graded)} graded now, {len(run.unchanged)} unchanged since they were", err=True)
     if any(row["waiting"] for row in run.scores.values()):
         click.echo("  What waits, and why: course report. To grade it: make lab, Nbgrader > Formgrader.", err=True)

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TextIO
 
+from course.base.texts import printable
+
 EVERY = 10.0  # seconds between plain lines
 
 
@@ -41,7 +43,7 @@ class Progress:
         left = (now - self._started) / self.done * (self.total - self.done)
         parts = [f"{self.done} of {self.total} students", f"{self.done * self.questions} questions"]
         parts.append(f"{duration(left)} left" if self.done < self.total else f"in {duration(now - self._started)}")
-        return " · ".join([*parts, student])
+        return " · ".join([*parts, printable(student)])
 
     def close(self) -> None:
         """Remove the line that renews itself."""

@@ -331,6 +331,28 @@ def test_a_decision_is_remembered(root, tmp_path, hand_in):
     assert [one.student for one in collecting.collect(root, newer, lab=LAB)[0]] == ["js2"]
 
 
+def test_a_decision_about_a_file_inside_moodles_folder_is_remembered(root, tmp_path, hand_in):
+    know(root, js1={"first_name": "John", "last_name": "Smith"}, js2={"first_name": "John", "last_name": "Smith"})
+    alone = tmp_path / "John Smith_31_assignsubmission_file" / "w.zip"
+    alone.parent.mkdir()
+    alone.write_bytes(hand_in("20"))
+    assert collecting.collect_student(root, alone, lab=LAB, student="js2").student == "js2"
+    newer = zipped(
+        tmp_path / "e2.zip",
+        {"John Smith_31_assignsubmission_file/w.zip": hand_in("30", EARLY + dt.timedelta(days=1))},
+    )
+    assert [one.student for one in collecting.collect(root, newer, lab=LAB)[0]] == ["js2"]
+
+
+def test_a_decision_about_one_student_of_an_export_is_remembered(root, tmp_path, hand_in):
+    know(root, ada={"first_name": "Ada", "last_name": "Lovelace"})
+    export = moodle_export(tmp_path / "e.zip", hand_in)
+    collecting.collect_student(root, export, lab=LAB, student="ada")
+    know(root, ada2={"first_name": "Ada", "last_name": "Lovelace"})  # a namesake comes later
+    later = moodle_export(tmp_path / "later.zip", hand_in)
+    assert collecting.collect_student(root, later, lab=LAB, student="ada").student == "ada"
+
+
 def test_one_student_is_found_inside_an_export(root, tmp_path, hand_in):
     know(root, ada={"first_name": "Ada", "last_name": "Lovelace"})
     export = moodle_export(tmp_path / "e.zip", hand_in)

@@ -323,6 +323,17 @@ def test_work_without_a_receipt_cannot_be_verified(hand_in, course_root):
         verification.verify(course_root, LAB, student="eve")
 
 
+def test_names_cannot_steer_the_terminal_in_which_work_is_verified(course_root, handed_in, tmp_path, run_course):
+    folder = tmp_path / "ev\x1b[2Je"
+    with zipfile.ZipFile(handed_in().zip) as archive:
+        archive.extractall(folder)
+    added = folder / LAB / "shipped" / "a\x1b[31m\u202eb"
+    added.parent.mkdir(exist_ok=True)
+    added.write_text("")
+    run = run_course(course_root, "verify", str(folder))
+    assert r"ev\u{1b}[2Je: not as its receipt says: shipped/a\u{1b}[31m\u{202e}b is new" in run.output
+
+
 # -- what platforms export ---------------------------------------------------------------------------------------------
 
 

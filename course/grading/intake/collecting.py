@@ -110,6 +110,7 @@ def collect_student(
                 return _one_of_many(root, entries, directory, lab, student)
     work, more = _newest(list(_zips([inbox], wanted)), lab)
     submission = submissions.submit(root, work, lab=lab, student=student)
+    own = own or platforms.readings(inbox.absolute().parent.name)  # Moodle puts each person's work into a folder
     if len(own) == 1:  # else it is not known which number is the person's
         people.Decisions.of(root).remember(lab, own[0], submission.student)
     return replace(submission, remarks=(*submission.remarks, *more))
@@ -130,6 +131,8 @@ def _one_of_many(
     work, more = _newest(list(_zips(paths, submissions.expected_notebooks(root, lab))), lab)
     at = found.person.at if found and found.person else None
     submission = submissions.submit(root, work, lab=lab, student=student, at=at)
+    if found and len(found.students) == 1:
+        directory.decisions.remember(lab, found.label, submission.student)
     return replace(submission, remarks=(*submission.remarks, *more))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,15 @@ def waiting(root: Path, lab: str) -> dict[str, int]:
         return {student: found["waiting"] for student, found in _totals(book, lab).items()}
 
 
-def export(root: Path, target: Path) -> tuple[int, list[str]]:
-    """Write all grades as CSV, one line per student and lab, in order. What is not final is blank.
+def export(
+    root: Path, target: Path, *, labs: Collection[str] = (), students: Collection[str] = ()
+) -> tuple[int, list[str]]:
+    """Write grades as CSV, one line per student and lab, in order. What is not final is blank.
+
+    Args:
+        root: the course's folder.
+        target: the file.
+        labs, students: only these; all by default.
 
     Returns:
         The number of lines, and what somebody should know who uses them, each as a sentence.
@@ -60,9 +68,11 @@ def export(root: Path, target: Path) -> tuple[int, list[str]]:
     rows, warned = [], []
     with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as book:
         book.take_off(config)
-        people = book.students()
+        people = {student: who for student, who in book.students().items() if not students or student in students}
         for lab, due in book.labs():
-            totals = _totals(book, lab)
+            if labs and lab not in labs:
+                continue
+            totals = {student: found for student, found in _totals(book, lab).items() if student in people}
             for student, who in sorted(people.items()):
                 rows.append([lab, _time(due), student, *(who[name] for name in WHO), *_line(totals.get(student))])
             unfinished = sum(bool(found["waiting"]) for found in totals.values())
