@@ -47,8 +47,9 @@ def released_root(released_template: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def one_worker() -> Iterator[worker_pool.WorkerPool]:
+def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[worker_pool.WorkerPool]:
     """One worker, warm, that grades for all tests of a module: a zygote takes seconds to start."""
+    tmp_path_factory.getbasetemp()  # before the pool has its own folder for temporary files, which goes with it
     with worker_pool.WorkerPool(1) as workers:
         yield workers
 

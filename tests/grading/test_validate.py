@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -11,8 +12,9 @@ import sys
 import nbformat
 import pytest
 from nbgrader import utils
+from nbgrader.validator import Validator
 
-from course.labs import notebooks, running
+from course.labs import notebooks, release, running
 from course.student.validate import _reword, _wrap
 
 LAB = "01_tiny"
@@ -48,15 +50,28 @@ def take(root, name, answers=None):
     return path
 
 
-def validate(root, path, *options):
-    command = [sys.executable, "-m", "nbgrader", "validate", *options, str(path.relative_to(root))]
-    done = subprocess.run(command, cwd=root, env=dict(os.environ), capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def validate(request, monkeypatch):
+    """What `nbgrader validate` prints: the command itself in a test that is marked `cold`, else its validator."""
+
+    def by_command(root, path):
+        command = [sys.executable, "-m", "nbgrader", "validate", str(path.relative_to(root))]
+        done = subprocess.run(command, cwd=root, env=dict(os.environ), capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def by_its_validator(root, path):
+        monkeypatch.chdir(root)
+        validator = Validator(config=release.configuration(root))
+        validator.stream = io.StringIO()
+        validator.validate_and_print(str(path.relative_to(root)))
+        return validator.stream.getvalue()
+
+    return by_command if request.node.get_closest_marker("cold") else by_its_validator
 
 
 @pytest.mark.cold
-def test_a_right_notebook_passes_though_hidden_checks_are_not_there(student_root):
+def test_a_right_notebook_passes_though_hidden_checks_are_not_there(student_root, validate):
     path = take(student_root, "01_answer.ipynb")
     before = path.read_bytes()
     assert "Success! Your notebook passes all the tests." in validate(student_root, path)
@@ -64,7 +79,7 @@ def test_a_right_notebook_passes_though_hidden_checks_are_not_there(student_root
     assert not (student_root / "classroom").exists()
 
 
-def test_a_blank_notebook_is_told_which_questions_do_not_pass_and_why(student_root):
+def test_a_blank_notebook_is_told_which_questions_do_not_pass_and_why(student_root, validate):
     said = validate(student_root, student_root / "labs" / LAB / "01_answer.ipynb")
     assert "2 QUESTION(S) DO NOT PASS YET" in said
     assert "    A sum\n" in said
@@ -76,7 +91,7 @@ def test_a_blank_notebook_is_told_which_questions_do_not_pass_and_why(student_ro
     assert "What passes already" not in said
 
 
-def test_a_syntax_error_takes_one_question_and_is_named_beside_it(student_root):
+def test_a_syntax_error_takes_one_question_and_is_named_beside_it(student_root, validate):
     path = take(student_root, "01_answer.ipynb", {"01-1-sum-answer": "answers['sum' = 42"})
     said = validate(student_root, path)
     assert "1 QUESTION(S) DO NOT PASS YET" in said
@@ -102,7 +117,7 @@ def test_points_stay_in_one_line():
     assert lines[-1].endswith("0\u00a0/\u00a012")
 
 
-def test_points_that_are_earned_in_part_name_the_checks_that_failed(student_root):
+def test_points_that_are_earned_in_part_name_the_checks_that_failed(student_root, validate):
     wrong = "%%ship doubling.py\ndef double(number):\n    return number + 1"
     take(student_root, "01_answer.ipynb")
     validate(student_root, student_root / "labs" / LAB / "01_answer.ipynb")  # ships the answer that is used here
@@ -113,7 +128,7 @@ def test_points_that_are_earned_in_part_name_the_checks_that_failed(student_root
 
 
 @pytest.mark.cold
-def test_what_cells_do_to_their_kernel_changes_no_verdict(student_root):
+def test_what_cells_do_to_their_kernel_changes_no_verdict(student_root, validate):
     """As in grading: the hook would pass every check that runs in the same kernel."""
     hook = """import course.checks.core.question as q
 q.Question.result = lambda self: 40
@@ -123,14 +138,14 @@ answers["sum"] = "42" """
     assert "✗ the sum is a number" in said
 
 
-def test_a_kernel_that_ends_is_named_and_the_checks_still_run(student_root):
+def test_a_kernel_that_ends_is_named_and_the_checks_still_run(student_root, validate):
     ends = {"01-1-file-answer": "import os\nos._exit(1)"}
     said = validate(student_root, take(student_root, "01_answer.ipynb", ends))
     assert "1 QUESTION(S) DO NOT PASS YET" in said
     assert "the kernel ended while this cell ran" in said
 
 
-def test_a_copied_cell_and_a_warning_do_no_harm(student_root):
+def test_a_copied_cell_and_a_warning_do_no_harm(student_root, validate):
     path = take(
         student_root,
         "01_answer.ipynb",
@@ -145,7 +160,7 @@ def test_a_copied_cell_and_a_warning_do_no_harm(student_root):
     assert "Success!" in validate(student_root, path)
 
 
-def test_an_edited_grade_cell_is_named(student_root):
+def test_an_edited_grade_cell_is_named(student_root, validate):
     path = take(student_root, "01_answer.ipynb", {"01-1-sum-answer": None})
     path.write_text(path.read_text().replace('grade(\\"01-1-sum\\")', 'grade(\\"01-1-sum\\") or 40'))
     assert "THE CONTENTS OF 1 TEST CELL(S) HAVE CHANGED" in validate(student_root, path)

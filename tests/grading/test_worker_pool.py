@@ -185,7 +185,8 @@ with worker_pool.WorkerPool(2, grade=grade, warm=False) as them:
         time.sleep(0.05)
 
 
-def test_a_cluster_that_is_not_there_is_named():
+def test_a_cluster_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(worker_pool, "CONNECT_S", 1)
     before = tempfile.gettempdir()
     with (
         pytest.raises(worker_pool.WorkerPoolError, match=r"dask\.distributed|no Dask scheduler"),
