@@ -85,8 +85,8 @@ report: env ## write what the class did, as a page and for Canvas and Moodle: ma
 bench: env ## measure grading against nbgrader; or WHAT=serving, a service; or WHAT=labs, what grading adds
 	@"$(BIN)/python" -W ignore "benchmarks/$(or $(WHAT),grading).py" $(ARGS)
 
-course: env ## walk the whole course from data to cluster, and write a page about it: build/course/index.html
-	@"$(BIN)/course" walk $(LAB) $(ARGS)
+course: env ## run the whole course from data to cluster, and write a page about it: build/course/index.html
+	@"$(BIN)/course" end-to-end $(LAB) $(ARGS)
 
 image: env ## build the container in which course grade runs where this machine has no sandbox
 	@"$(BIN)/python" -m course.grading.pipeline.container build

@@ -34,7 +34,7 @@ STEPS = (
     ("shipped/", "the one thing that both see", "files, read with care, never run", GREY),
     ("Questions", "checks, a trusted process", "what must run goes to a worker", GREEN),
     ("Worker", "sandboxed", "student code, in a sandbox", RED),
-    ("Result", "checks/core/result", "points, reasons, hints", GREEN),
+    ("Result", "base/result", "points, reasons, hints", GREEN),
     ("Gradebook", "grading/gradebook", "nbgrader's tables; one writer", BLUE),
     ("Feedback", "grading/reports", "pages for student and instructor", BLUE),
 )

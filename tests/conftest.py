@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 WAITED = "seconds that it waited for what another worker made"  # a property of a test
 LONG_S = 900  # a test that allows itself more seconds than this is one of the longest
 # rings that are part of another folder, by how their paths begin; every other ring is a folder of tests/
-PARTS = {"tests/grading/attacks/": "attacks", "tests/labs/test_walk.py": "walk"}
+PARTS = {"tests/grading/attacks/": "attacks", "tests/labs/test_end_to_end.py": "end to end"}
 
 # More threads than cores makes small models many times slower, and the tests already use every core.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -1,5 +1,6 @@
 """The vocabulary of grading: what questions say of what was shipped. Uses `flights` and `shipping`, not nbgrader."""
 
+from course.base.result import Outcome, Result
 from course.checks.core.expectations import (
     CheckFailed,
     Unmet,
@@ -14,7 +15,6 @@ from course.checks.core.expectations import (
 )
 from course.checks.core.loading import grade, summary
 from course.checks.core.question import Question, fixture
-from course.checks.core.result import Outcome, Result
 from course.checks.files.reading import answer, answers_in, document, listing, text
 from course.checks.http.services import Service, service
 from course.checks.model.models import Model, Recipes, model, recipes

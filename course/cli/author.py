@@ -1,4 +1,4 @@
-"""Verbs for authors of labs: normalise, execute, release, describe, reference, walk, bundle, new."""
+"""Verbs for authors of labs: normalise, execute, release, describe, reference, end-to-end, bundle, new."""
 
 from __future__ import annotations
 
@@ -126,19 +126,19 @@ def reference(context: click.Context, labs: tuple[str, ...]) -> None:
         click.echo(f"made {path.relative_to(root_folder(context))}")
 
 
-@main.command()
+@main.command("end-to-end")
 @click.argument("labs", nargs=-1, shell_complete=labs_there)
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="By default build/course; emptied first.")
 @click.pass_context
-def walk(context: click.Context, labs: tuple[str, ...], to: Path | None) -> None:
+def run_end_to_end(context: click.Context, labs: tuple[str, ...], to: Path | None) -> None:
     """Run all solutions in order, each lab from what the one before shipped, and write a page about it.
 
     Exits with 0 when all points are earned, 3 when something could not be judged here, 1 when something failed.
 
     \b
     Example:
-      course walk
-      course walk 01_python_model --to build/course
+      course end-to-end
+      course end-to-end 01_python_model --to build/course
     """
     from course.base.removal import remove
     from course.grading import end_to_end

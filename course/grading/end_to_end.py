@@ -1,7 +1,7 @@
-"""Runs the whole course as one student would: each lab starts from what the lab before shipped. For `course walk`.
+"""Runs the whole course as one student would: each lab starts from what the lab before shipped.
 
-It runs the solutions, lab after lab, in a folder of its own that then holds every artifact, from the table of flights
-to the manifests, and writes one page that shows each of them with its checks and times.
+Used by `course end-to-end`. It runs the solutions, lab after lab, in a folder of its own that then holds each artifact,
+from the table of flights to the manifests, and writes one page that shows each of them with its checks and times.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from typing import Any, Protocol
 import nbformat
 from nbformat import NotebookNode
 
+from course.base.result import MIME, CheckRecord, Result
 from course.checks.core.loading import FOLDER
 from course.checks.core.rendering import Displayed
-from course.checks.core.result import MIME, CheckRecord, Result
 
 LOADING_S = 60.0  # how long a question's module may take to be imported
 MAX_ANSWER_BYTES = 16 * 2**20

@@ -13,7 +13,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbgrader import utils
 
-from course.checks.core.result import MIME, Result
+from course.base.result import MIME, Result
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from course.base import mime
 from course.base.blanks import NO_ANSWER
+from course.base.result import MIME, Result
 from course.student import handing_in, receipts, saved_notebooks
 
 WORTH = re.compile(r"\.check\(\s*(?:points\s*=\s*)?(\d+(?:\.\d+)?)")  # of the checks of a question
@@ -186,19 +186,21 @@ def _question(cell: dict[str, Any], marks: dict[str, Any], source: str, heading:
     if cell.get("cell_type") == "markdown":
         written = bool(marks.get("task")) or (source.strip() and NO_ANSWER not in source)
         return QuestionStatus(name, title, points, person=True, missing="" if written else "not written yet")
-    record = next((found for output in cell.get("outputs") or [] if (found := _record(output))), None)
-    if record is None:
+    result = next((found for output in cell.get("outputs") or [] if (found := _result(output))), None)
+    if result is None:
         called = re.search(r"Question\(\s*[\"'](.+?)[\"']", source)
         here = sum(map(float, WORTH.findall(source))) or points  # some questions make their checks themselves
         missing = "not checked yet; run its check"
         return QuestionStatus(name, called[1] if called else title, here, hidden=points - here, missing=missing)
-    title, hidden = str(record.get("title", title)), float(record.get("hidden_points") or 0)
-    score, worth = float(record.get("score") or 0), points - hidden
-    missing = "" if score >= worth else f"{score:g} of {worth:g} points"
-    return QuestionStatus(name, title, worth, score, hidden, missing=missing)
+    worth = points - result.hidden_points
+    missing = "" if result.score >= worth else f"{result.score:g} of {worth:g} points"
+    return QuestionStatus(name, result.title, worth, result.score, result.hidden_points, missing=missing)
 
 
-def _record(output: Any) -> dict[str, Any] | None:
+def _result(output: Any) -> Result | None:
+    """The result that an output of a cell holds; None where it holds none that can be read."""
     data = output.get("data") if isinstance(output, dict) else None
-    record = data.get(mime.RESULT) if isinstance(data, dict) else None
-    return record if isinstance(record, dict) else None
+    record = data.get(MIME) if isinstance(data, dict) else None
+    with contextlib.suppress(ValueError):
+        return Result.from_dict(record) if isinstance(record, dict) else None
+    return None

@@ -16,7 +16,7 @@ from nbgrader import utils
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Float
 
-from course.checks.core.result import Outcome
+from course.base.result import Outcome
 from course.labs import examiner, notebooks, runner
 from course.labs.judgement import Judgement, judge
 from course.student import saved_notebooks

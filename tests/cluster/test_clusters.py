@@ -14,7 +14,7 @@ import pytest
 from course.checks.core.expectations import CheckFailed, NotGradedHere, Unmet
 from course.checks.core.sessions import KEEPER, ROLE_LABEL, SESSION_LABEL
 from course.checks.docker import registries
-from course.checks.http.exchanges import get, post
+from course.checks.http.messages import get, post
 from course.checks.kubernetes import sessions
 from course.checks.kubernetes.clusters import deploy
 from course.checks.kubernetes.load_reports import LoadReport, RequestRecord

@@ -10,7 +10,7 @@ from docker.errors import NotFound
 
 from course.checks.core.expectations import CheckFailed, Unmet
 from course.checks.docker.containers import ContainerLimits
-from course.checks.http.exchanges import post
+from course.checks.http.messages import post
 
 FLIGHT = {"text": "x" * 200}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-from course.checks.core.result import MIME, Outcome
+from course.base.result import MIME, Outcome
 from course.labs.judgement import judge
 
 ROLE = {

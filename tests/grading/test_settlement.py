@@ -5,8 +5,8 @@ from __future__ import annotations
 import nbformat
 import pytest
 
+from course.base.result import MIME, CheckRecord, Outcome, Result
 from course.checks.core.rendering import Displayed
-from course.checks.core.result import MIME, CheckRecord, Outcome, Result
 from course.grading.pipeline import settlement
 from course.labs.judgement import judge
 

@@ -11,8 +11,8 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
+from course.base.result import CheckRecord, Outcome, Result
 from course.checks.core.rendering import Displayed
-from course.checks.core.result import CheckRecord, Outcome, Result
 from course.grading.gradebook import stock_commands
 from course.grading.pipeline import submission
 from course.grading.sandbox import policy

@@ -45,18 +45,18 @@ def test_an_artifact_says_the_same_with_and_without_onnx_and_in_any_zone(shipped
     plan = flights.planned("2013-11-02", "2013-11-05").sample(40, random_state=0)
     sent, in_utc = contracts.as_sent(plan), contracts.as_sent(plan, "UTC")
     assert sent[0]["planned_departure"] != in_utc[0]["planned_departure"]
-    with_onnx = contracts.Artifact().probabilities(sent)
-    assert with_onnx == pytest.approx(contracts.Artifact().probabilities(in_utc), abs=1e-7)
+    with_onnx = contracts.ArtifactModel().probabilities(sent)
+    assert with_onnx == pytest.approx(contracts.ArtifactModel().probabilities(in_utc), abs=1e-7)
     (shipped / "artifact" / "model.onnx").unlink()
-    assert with_onnx == pytest.approx(contracts.Artifact().probabilities(sent), abs=1e-5)
+    assert with_onnx == pytest.approx(contracts.ArtifactModel().probabilities(sent), abs=1e-5)
 
 
 def test_an_artifact_that_is_missing_or_broken_is_told(shipped):
     (shipped / "artifact" / "model.onnx").write_bytes(b"no model")
     with pytest.raises(Unmet, match=r"InvalidProtobuf|INVALID_PROTOBUF|Fail"):
-        contracts.Artifact().probabilities(contracts.as_sent(flights.planned("2013-11-02").head(1)))
+        contracts.ArtifactModel().probabilities(contracts.as_sent(flights.planned("2013-11-02").head(1)))
     with pytest.raises(Unmet, match="no folder nowhere"):
-        contracts.Artifact("nowhere").probabilities([])
+        contracts.ArtifactModel("nowhere").probabilities([])
 
 
 SCORER = """
@@ -188,6 +188,6 @@ def test_an_answer_is_a_prediction_or_a_problem_of_the_clients(status, kind, bod
 
 def test_probabilities_of_another_shape_are_refused(shipped, monkeypatch):
     monkeypatch.setattr(contracts._Asked, "request", lambda *_, **__: {"probability": np.array([np.nan])})
-    artifact = contracts.Artifact()
+    artifact = contracts.ArtifactModel()
     with pytest.raises(Unmet, match="one probability for each flight"):
         artifact.probabilities([{}])

@@ -67,7 +67,7 @@ def test_its_models_agree_with_each_other_and_not_with_the_reference(shipped, se
     without = course_artifact()
     (without.folder / "model.onnx").unlink()
     assert without.probabilities(sent) == pytest.approx(by_onnx, abs=1e-5)
-    difference = np.abs(by_onnx - contracts.Artifact().probabilities(sent))
+    difference = np.abs(by_onnx - contracts.ArtifactModel().probabilities(sent))
     assert np.median(difference) > 0.02
     assert 0.1 < (by_onnx >= artifact.threshold).mean() < 0.9
     for name in ("features.py", "schema.json"):
@@ -75,12 +75,12 @@ def test_its_models_agree_with_each_other_and_not_with_the_reference(shipped, se
 
 
 def test_an_artifact_must_rank_flights_that_it_has_not_seen(shipped, some):
-    contracts.Artifact().must_rank(some)
+    contracts.ArtifactModel().must_rank(some)
     (shipped / "artifact" / "model.onnx").unlink()
     constant = make_pipeline(FunctionTransformer(validate=False), DummyClassifier(strategy="prior"))
     joblib.dump(constant.fit(some.planned, some.late), shipped / "artifact" / "model.joblib")
     with pytest.raises(Unmet, match="hardly better than a coin") as caught:
-        contracts.Artifact().must_rank(some)
+        contracts.ArtifactModel().must_rank(some)
     assert caught.value.actual == "0.50"
 
 

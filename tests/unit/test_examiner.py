@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from course.checks.core.result import MIME, Result
+from course.base.result import MIME, Result
 from course.labs import examiner, runner
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are handed to a child")

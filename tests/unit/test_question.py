@@ -7,10 +7,10 @@ import warnings
 
 import pytest
 
+from course.base.result import MIME
 from course.checks import Outcome, Question, Unmet, expect, fail, fixture, not_graded_here
 from course.checks.core import processes
 from course.checks.core.rendering import Displayed
-from course.checks.core.result import MIME
 
 
 def question_with(function, **options) -> Question:

@@ -12,12 +12,12 @@ import zipfile
 import nbformat
 import pytest
 
-from course.base import mime
+from course.base.result import MIME, CheckRecord, Outcome, Result
 from course.student import handing_in, receipts, saved_notebooks, status
 from course.student.handing_in import HandingInError
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
-RECORD = {"title": "Two numbers", "score": 1, "points": 6, "hidden_points": 2, "checks": []}
+RECORD = Result("Two numbers", 6, (CheckRecord("near", "it is near", Outcome.PASS, 1, 4),)).to_dict()
 
 
 def code(source, outputs=(), **marks):
@@ -25,7 +25,7 @@ def code(source, outputs=(), **marks):
 
 
 def result(record):
-    return nbformat.v4.new_output("execute_result", data={mime.RESULT: record, "text/plain": "1"}, execution_count=1)
+    return nbformat.v4.new_output("execute_result", data={MIME: record, "text/plain": "1"}, execution_count=1)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from course.base.result import SIGNS, WORDS, CheckRecord, Outcome, Result
 from course.checks import Question, fail, not_graded_here
 from course.checks.core import progress, rendering
-from course.checks.core.result import SIGNS, WORDS, CheckRecord, Outcome, Result
 
 HOSTILE = """<script>alert("1")</script><img src=x onerror='alert(2)'>&amp;</td></table>"""
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from course.base.result import Outcome
 from course.checks.core import loading
-from course.checks.core.result import Outcome
 from course.checks.http import services
 from course.checks.http.course_artifact import course_artifact
 from course.sandboxed import programs

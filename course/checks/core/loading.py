@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from course.base.result import Result
 from course.checks.core.question import Question
 from course.checks.core.rendering import Displayed, Summary
-from course.checks.core.result import Result
 
 FOLDER = "checks"
 _GRADE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")

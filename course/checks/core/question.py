@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
+from course.base.result import CheckRecord, Outcome, Result, whole
 from course.base.texts import readable
 from course.checks.core import phases, progress
 from course.checks.core.expectations import MAX_SHOWN, CheckFailed, NotGradedHere, Unmet
-from course.checks.core.result import CheckRecord, Outcome, Result, whole
 
 DEADLINE_S = 300.0  # an image has this long to be built
 NOT_REACHED = "the question ended before this check could be judged; a person will look at it"

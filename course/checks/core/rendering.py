@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from course.checks.core.result import MIME, WIDTH, Result
+from course.base.result import MIME, WIDTH, Result
 
 
 @functools.cache

@@ -24,7 +24,7 @@ from course.checks.docker import engines, simple_commands
 from course.checks.docker.engines import EngineSession
 from course.checks.docker.images import Image
 from course.checks.http import services
-from course.checks.http.exchanges import Request, get
+from course.checks.http.messages import Request, get
 from course.checks.http.services import Service, Stop
 from course.sandboxed.programs.serve import BROKEN, ENDING_S
 

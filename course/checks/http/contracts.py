@@ -1,4 +1,4 @@
-"""Whether a service keeps what it promises: `Artifact` answers as its model does, `Scorer` is a student's class.
+"""Whether a service keeps what it promises: `ArtifactModel` answers as its model does, `Scorer` is a student's class.
 
 The near side of `service_contract`, which works in a worker's process; it distrusts every answer, and puts into words
 what is wrong. Whatever a student's description holds, requests are made from it only there.
@@ -20,7 +20,7 @@ from course import shipping
 from course.checks.core.expectations import CheckFailed, Unmet, fail
 from course.checks.core.processes import Worker
 from course.checks.files import reading
-from course.checks.http.exchanges import Response, post
+from course.checks.http.messages import Response, post
 from course.checks.http.services import Service
 from course.checks.model import probability_metrics
 from course.checks.model.artifacts import MAX_BYTES, MODELS
@@ -130,7 +130,7 @@ class Model:
         return p
 
 
-class Artifact(Model):
+class ArtifactModel(Model):
     """A shipped artifact."""
 
     def __init__(self, name: str = "artifact", *, timeout: float = 30.0) -> None:
@@ -195,7 +195,7 @@ class Scorer:
         self, module: str = "scoring", name: str = "Scorer", *, artifact: Model | None = None, timeout: float = 30.0
     ) -> None:
         self.module, self.name, self._timeout = module, name, timeout
-        self.artifact = artifact or Artifact()
+        self.artifact = artifact or ArtifactModel()
         self._asked: _Asked | None = None
         self._opened = 0
 
@@ -212,7 +212,7 @@ class Scorer:
         """The worker that holds it."""
         if self._asked is None:
             reading.read(f"{self.module}.py")
-            whose = "the artifact" if isinstance(self.artifact, Artifact) else self.artifact.name
+            whose = "the artifact" if isinstance(self.artifact, ArtifactModel) else self.artifact.name
             title = f"{self.name}(artifact) opens {whose}"
             folder = self.artifact.folder
             asked = _Asked(self._timeout, readable=[folder])

@@ -19,7 +19,7 @@ from typing import Any
 
 from course.checks.core import processes
 from course.checks.core.expectations import Unmet
-from course.checks.http.contracts import Artifact, Model
+from course.checks.http.contracts import ArtifactModel, Model
 from course.checks.http.services import Service, service
 from course.checks.model.labelled import Labelled, labelled
 
@@ -48,7 +48,7 @@ def measure(name: str = "artifact") -> Model:
     Args:
         name: the shipped artifact, below the folder of shipped files.
     """
-    shipped = Artifact(name)
+    shipped = ArtifactModel(name)
     try:
         shipped.must_rank(unseen_flights())
     except Unmet:

@@ -21,7 +21,7 @@ from course import shipping
 from course.base import untrusted
 from course.checks.core import processes
 from course.checks.core.expectations import CheckFailed, Unmet, not_graded_here
-from course.checks.http.exchanges import Request, Response, get, parse, post
+from course.checks.http.messages import Request, Response, get, parse, post
 from course.sandboxed import programs
 from course.sandboxed.programs.serve import BROKEN
 

@@ -17,7 +17,7 @@ from typing import Any
 from course.checks.core import phases
 from course.checks.core.expectations import CheckFailed, fail, not_graded_here
 from course.checks.docker.images import Image
-from course.checks.http.exchanges import Request, get
+from course.checks.http.messages import Request, get
 from course.checks.http.services import Service
 from course.checks.kubernetes import hardening, sessions
 from course.checks.kubernetes.api import TROUBLE

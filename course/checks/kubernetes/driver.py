@@ -16,7 +16,7 @@ from typing import Any
 
 from course.checks.core.expectations import CheckFailed, Unmet, not_graded_here
 from course.checks.http import services
-from course.checks.http.exchanges import Request, get
+from course.checks.http.messages import Request, get
 from course.checks.kubernetes.api import ApiError
 from course.checks.kubernetes.diagnosis import Diagnosis, diagnose
 from course.checks.kubernetes.load_reports import RequestRecord

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from course.base import atomic
-from course.checks.core.result import Outcome
+from course.base.result import Outcome
 from course.grading.intake import class_lists, collecting, people
 from course.grading.progress import duration
 from course.grading.reports import csv_files, marks, pages, platform_files

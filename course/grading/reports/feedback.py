@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from course.base import atomic
-from course.checks.core.result import CheckRecord, Outcome
+from course.base.result import CheckRecord, Outcome
 from course.grading.intake import class_lists
 from course.grading.intake.platforms import MOODLE
 from course.grading.reports import marks, pages, platform_files

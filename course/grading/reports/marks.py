@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from course.base.errors import UserError
-from course.checks.core.result import CheckRecord, Result
+from course.base.result import CheckRecord, Result
 from course.grading.gradebook.database import Gradebook
 from course.grading.pipeline import assignment, outcomes
 from course.grading.pipeline.submission import Cell, SubmissionOutcome

@@ -11,9 +11,9 @@ from course.checks import Question, Unmet, expect, fail, fixture
 from course.checks.docker.containers import Container, run
 from course.checks.docker.contexts import context
 from course.checks.docker.images import Image, build
-from course.checks.http.contracts import Artifact, Model, as_sent
+from course.checks.http.contracts import ArtifactModel, Model, as_sent
 from course.checks.http.course_artifact import CourseArtifact, course_artifact, unseen_flights
-from course.checks.http.exchanges import get, post
+from course.checks.http.messages import get, post
 
 question = Question("The container, as it serves", points=16, deadline_s=420)
 ARGUMENTS = {"REVISION": "4f2a9c1"}
@@ -95,7 +95,7 @@ def it_says_what_the_model_says(
     november: list[dict[str, Any]], service: Container, swapped: tuple[Container, CourseArtifact]
 ) -> None:
     """it answers as the artifact in its image does: with yours, and with another one in its place"""
-    shipped = Artifact("image/artifact")
+    shipped = ArtifactModel("image/artifact")
     shipped.must_rank(unseen_flights())
     expect_predictions(service, november, shipped)
     expect_predictions(swapped[0], november, swapped[1])

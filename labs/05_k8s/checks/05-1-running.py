@@ -6,7 +6,7 @@ from typing import Any
 from course import flights
 from course.checks import CheckFailed, Question, expect, fail, fixture
 from course.checks.http.contracts import as_sent
-from course.checks.http.exchanges import get, post
+from course.checks.http.messages import get, post
 from course.checks.kubernetes.clusters import Deployed, deploy
 from course.checks.kubernetes.manifests import Manifests, manifests
 from course.checks.kubernetes.stand_ins import stand_in

@@ -6,7 +6,7 @@ from course import flights
 from course.checks import Question, document, expect, fail, listing, text
 from course.checks.docker.contexts import context, matching
 from course.checks.files.reading import read
-from course.checks.http.contracts import Artifact, as_sent
+from course.checks.http.contracts import ArtifactModel, as_sent
 from course.checks.http.course_artifact import unseen_flights
 
 question = Question("The newer model, packaged", points=5)

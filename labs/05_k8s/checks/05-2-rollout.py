@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from course.checks import CheckFailed, Question, expect, fail, fixture
-from course.checks.http.exchanges import get
+from course.checks.http.messages import get
 from course.checks.kubernetes.clusters import deploy
 from course.checks.kubernetes.load_reports import LoadReport
 from course.checks.kubernetes.manifests import Manifests, manifests

@@ -6,7 +6,7 @@ They are judged by what `kubectl kustomize` makes of them. Where there is a clus
 from typing import Any
 
 from course.checks import CheckFailed, Question, expect, fail, fixture
-from course.checks.http.exchanges import get
+from course.checks.http.messages import get
 from course.checks.kubernetes.clusters import Deployed, deploy
 from course.checks.kubernetes.environments import environment
 from course.checks.kubernetes.kustomizations import folders

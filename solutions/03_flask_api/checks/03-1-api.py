@@ -9,7 +9,7 @@ from course import flights
 from course.checks import Question, Service, expect, fail, fixture
 from course.checks.http.contracts import Model, as_sent, route
 from course.checks.http.course_artifact import course_artifact, measure, service_with
-from course.checks.http.exchanges import Response, post
+from course.checks.http.messages import Response, post
 
 question = Question("The service", points=12)
 JSON = {"Content-Type": "application/json"}

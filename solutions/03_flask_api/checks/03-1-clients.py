@@ -6,7 +6,7 @@ from course import flights
 from course.checks import Question, Service, Unmet, expect, fail, fixture, service
 from course.checks.http.contracts import as_sent, fuzz, route
 from course.checks.http.course_artifact import measure, service_with
-from course.checks.http.exchanges import Response, get, post
+from course.checks.http.messages import Response, get, post
 
 question = Question("Real clients", points=8)
 WAIT_S = 60  # for one answer: fifty clients at once wait for one another, and the machine may be busy with others

@@ -7,7 +7,7 @@ import pandas as pd
 
 from course import flights
 from course.checks import CheckFailed, Question, expect, fail, fixture
-from course.checks.http.contracts import Artifact, Model, Scorer, as_sent
+from course.checks.http.contracts import ArtifactModel, Model, Scorer, as_sent
 from course.checks.http.course_artifact import course_artifact, measure, unseen_flights
 
 question = Question("The model, loaded once", points=10)
@@ -64,7 +64,7 @@ def says_what_the_model_says(scorer: Scorer, judge: Model, november: list[dict[s
         hint="is it the probability of late, the second column? And are times read on New York's clock?",
     )
     try:
-        Artifact("artifact").must_rank(unseen_flights())
+        ArtifactModel("artifact").must_rank(unseen_flights())
     except CheckFailed as problem:  # of the shipped model; the scorer is judged by the course's
         fail(problem.reason, expected=problem.expected, actual=problem.actual, hint=problem.hint)
 

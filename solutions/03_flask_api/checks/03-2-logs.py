@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from course.checks import Question, Service, expect, fail, fixture
-from course.checks.http.exchanges import get
+from course.checks.http.messages import get
 from course.checks.http.services import service
 
 probe = """

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from course.checks import Question, Service, expect, fail, fixture
-from course.checks.http.exchanges import Response
+from course.checks.http.messages import Response
 from course.checks.http.services import service
 
 probe = """

@@ -8,7 +8,7 @@ from pathlib import Path
 from course.base.removal import remove
 from course.checks import Question, Service, Unmet, expect, fail, text
 from course.checks.core import processes
-from course.checks.http.exchanges import get, post
+from course.checks.http.messages import get, post
 from course.checks.http.services import service
 
 probe = """

@@ -12,7 +12,7 @@ from course.checks import Question, expect, fail, fixture
 from course.checks.docker.containers import Container, run
 from course.checks.docker.contexts import Context, context
 from course.checks.docker.images import built, expect_cached
-from course.checks.http.contracts import Artifact
+from course.checks.http.contracts import ArtifactModel
 
 question = Question("The context", points=13, deadline_s=420)
 ARGUMENTS = {"REVISION": "4f2a9c1"}
@@ -41,7 +41,7 @@ def made(image: Context) -> Iterator[Container | None]:
 def the_libraries_are_those_of_the_training(image: Context) -> None:
     """requirements.txt pins every package, in the version with which the model was trained"""
     pinned = image.expect_pinned_requirements()
-    recorded = Artifact("image/artifact").json("versions.json")
+    recorded = ArtifactModel("image/artifact").json("versions.json")
     packages = recorded.get("packages", recorded) if isinstance(recorded, dict) else {}
     packages = packages if isinstance(packages, dict) else {}
     trained: dict[str, str] = {canonicalize_name(str(name)): str(version) for name, version in packages.items()}

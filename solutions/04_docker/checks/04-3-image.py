@@ -7,7 +7,7 @@ from packaging.utils import canonicalize_name
 from course.checks import Question, expect, fail, fixture
 from course.checks.docker.contexts import Context, context
 from course.checks.docker.images import Image, build
-from course.checks.http.contracts import Artifact
+from course.checks.http.contracts import ArtifactModel
 
 question = Question("The image, as it is built", points=9)
 REVISION = "4f2a9c1"
@@ -30,7 +30,7 @@ def made(image: Context) -> Image:
 @fixture
 def trained() -> dict[str, Any]:
     """The versions with which the model was trained."""
-    versions: dict[str, Any] = Artifact("image/artifact").json("versions.json")
+    versions: dict[str, Any] = ArtifactModel("image/artifact").json("versions.json")
     return versions
 
 

@@ -6,7 +6,7 @@ from course import flights
 from course.checks import Question, document, expect, fail, listing, text
 from course.checks.docker.contexts import context, matching
 from course.checks.files.reading import read
-from course.checks.http.contracts import Artifact, as_sent
+from course.checks.http.contracts import ArtifactModel, as_sent
 from course.checks.http.course_artifact import unseen_flights
 
 question = Question("The newer model, packaged", points=5)
@@ -102,7 +102,7 @@ def it_is_whole() -> None:
 )
 def the_weather_counts() -> None:
     """its model ranks flights that it has not seen, and gives another probability in a storm than on a fine day"""
-    model = Artifact(artifact_path())
+    model = ArtifactModel(artifact_path())
     model.must_rank(unseen_flights())
     rows = flights.planned("2013-11-20").sample(20, random_state=2)
     sent = as_sent(rows)

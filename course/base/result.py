@@ -13,9 +13,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from course.base import mime
-
-MIME = mime.RESULT
+MIME = "application/vnd.course.result+json"  # the media type of the record, among the outputs of a grade cell
 VERSION = 1
 SIGNS = {"pass": "✓", "fail": "✗", "skip": "–", "error": "!", "ungraded": "?"}
 WORDS = {"pass": "passed", "fail": "failed", "skip": "not run", "error": "check broke", "ungraded": "not graded here"}

@@ -1,4 +1,4 @@
-"""The whole road: a student walks from the flights to a cluster, each lab from what the one before shipped."""
+"""The course from end to end: from the flights to a cluster, each lab from what the one before shipped."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .conftest import CHAPTERS, TINY
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_small_course_is_walked_and_shown(tmp_path):
-    done = CliRunner().invoke(main, ["--root", str(TINY), "walk", "--to", str(tmp_path / "way")])
+def test_a_small_course_runs_and_is_shown(tmp_path):
+    done = CliRunner().invoke(main, ["--root", str(TINY), "end-to-end", "--to", str(tmp_path / "way")])
     assert done.exit_code == 0, done.output
     shown = (tmp_path / "way" / end_to_end.PAGE).read_text()
     for stage in end_to_end.run(TINY, tmp_path / "again"):
@@ -31,7 +31,7 @@ def test_a_small_course_is_walked_and_shown(tmp_path):
 
 def test_a_folder_with_something_else_is_not_emptied(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    done = CliRunner().invoke(main, ["--root", str(TINY), "walk", "--to", str(tmp_path)])
+    done = CliRunner().invoke(main, ["--root", str(TINY), "end-to-end", "--to", str(tmp_path)])
     assert done.exit_code == 2
     assert "holds something else" in done.output
     assert (tmp_path / "thesis.txt").read_text() == "mine"
@@ -52,7 +52,7 @@ def test_an_artifact_is_known_by_its_content(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(2700)  # the first to ask runs every notebook before it
 def test_a_lab_starts_from_what_the_one_before_shipped(lab, stages):
-    """The one run of the solutions is the whole road: from the data to the cluster."""
+    """The one run of the solutions is the whole course: from the data to the cluster."""
     ran = [stages.ran(chapter) for chapter in CHAPTERS if chapter.lab == lab]
     sentences = [sentence for notebook in ran if (sentence := end_to_end.start(notebook))]
     described = description.find(lab.folder)
