@@ -5,11 +5,16 @@ the log is one flight: what the service was asked, the probability that it retur
 flight was late. The model here is a small one, so that the log is made within seconds; it behaves like yours.
 
 A monitor looks at a *window* of the log, and at the *past* before it.
+
+A report joins the log as it was written (`lines`) with the feed of outcomes (`outcomes`). `facts` is the joined table
+of a sound log, with which a join can be compared.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +62,90 @@ def window_and_past(start: flights.moments.Moment, days: int = 28) -> tuple[pd.D
     return window, answered(first - pd.Timedelta(days=2 * days), first)
 
 
+LOGGED = ["prediction", "asked_at", "model", *IDENTITY, "probability", "warned"]
+SECOND_MODEL = "2013-10-15"  # the day from which the service runs v2, which was trained on what was known by then
+WARN_FROM = 0.2  # false / (missed + false), for the costs 40 and 10 of lab 01
+AHEAD = pd.Timedelta(hours=24)  # how long before the planned departure the service is asked
+
+
+def facts(
+    start: flights.moments.Moment, end: flights.moments.Moment, as_of: flights.moments.Moment = flights.TODAY
+) -> pd.DataFrame:
+    """Return what a right join of log and outcomes knows at a moment, for flights planned to depart in a time.
+
+    Args:
+        start, end: the first moment of planned departure, and the moment before which the flights depart.
+        as_of: the moment; what was logged, or became known, at that moment or later is left out. At most TODAY.
+
+    Returns:
+        One row per flight about which the service had been asked, ordered by plan: LOGGED, and `first_outcome` and
+        `outcome`, each "late", "on time", "cancelled", "diverted" or "unknown". `prediction` is the id of the log line.
+    """
+    moment = flights.moments.read_moment(as_of, "as_of")
+    log = _logged(start, end)
+    log = log[log["asked_at"] < moment].reset_index(drop=True)
+    feed = outcomes(start, end)
+    known = feed[feed["known_at"] < moment].drop(columns="known_at")
+    outcome = log[IDENTITY].merge(known, on=IDENTITY, how="left")["outcome"].fillna("unknown")
+    return log.assign(first_outcome=outcome, outcome=outcome)
+
+
+def lines(start: flights.moments.Moment, end: flights.moments.Moment) -> list[str]:
+    """Return the log of the flights planned to depart in a time, as the service wrote it: one JSON object per line.
+
+    Args:
+        start, end: as for `facts`.
+
+    Returns:
+        One line per flight, in the order in which the service was asked, with the keys LOGGED. Times are ISO 8601.
+    """
+    log = _logged(start, end).sort_values("asked_at", kind="stable")
+    times = {name: log[name].map(pd.Timestamp.isoformat) for name in ("asked_at", "planned_departure")}
+    return [json.dumps(row) for row in log.assign(**times).to_dict("records")]
+
+
+def outcomes(start: flights.moments.Moment, end: flights.moments.Moment) -> pd.DataFrame:
+    """Return the feed of outcomes of the flights planned to depart in a time, as far as it is known today.
+
+    Returns:
+        One row per message, ordered by `known_at`: IDENTITY, `outcome` ("late", "on time", "cancelled" or "diverted")
+        and `known_at`. A flight is known when it lands, one that was cancelled 24 hours after its planned departure.
+    """
+    first, last = (flights.moments.read_moment(moment, name) for moment, name in ((start, "start"), (end, "end")))
+    happened = flights.history(flights.TODAY, since=first)
+    happened = happened[happened["planned_departure"] < last]
+    landed = happened["planned_arrival"] + pd.to_timedelta(happened["arr_delay"], unit="min")
+    lost = happened[["planned_arrival", "planned_departure"]].max(axis="columns")
+    settled = landed.fillna(lost.where(~happened["cancelled"], happened["planned_departure"]) + AHEAD)
+    outcome = happened["late"].map({True: "late", False: "on time"}).astype(object)
+    outcome = outcome.where(happened["late"].notna(), happened["cancelled"].map({True: "cancelled", False: "diverted"}))
+    feed = happened[IDENTITY].assign(outcome=outcome.astype(str), known_at=settled.dt.as_unit("us"))
+    return feed.sort_values("known_at", kind="stable", ignore_index=True)
+
+
+def _logged(start: flights.moments.Moment, end: flights.moments.Moment) -> pd.DataFrame:
+    """What the service logged about the flights of a time: LOGGED, ordered by plan."""
+    log = flights.planned(start, end)[IDENTITY]
+    second = log["planned_departure"] >= pd.Timestamp(SECOND_MODEL, tz=flights.ZONE)
+    probability = pd.Series(0.0, index=log.index)
+    for name, rows in (("v1", ~second), ("v2", second)):
+        if rows.any():
+            model = _model() if name == "v1" else _model(SECOND_MODEL)
+            probability[rows] = model.predict_proba(_features(log[rows]))[:, 1].round(4)
+    asked = log["planned_departure"] - AHEAD
+    names = [
+        hashlib.sha256(" ".join(map(str, flight)).encode()).hexdigest()[:12]
+        for flight in log.itertuples(index=False, name=None)
+    ]
+    return log.assign(
+        prediction=pd.Series(names, index=log.index, dtype="str"),
+        asked_at=asked.dt.as_unit("us"),
+        model=second.map({False: "v1", True: "v2"}),
+        probability=probability,
+        warned=probability >= WARN_FROM,
+    )[LOGGED]
+
+
 def _features(log: pd.DataFrame) -> pd.DataFrame:
     departure = log["planned_departure"].dt
     names = log[["carrier", "origin", "dest"]]
@@ -64,14 +153,14 @@ def _features(log: pd.DataFrame) -> pd.DataFrame:
 
 
 @functools.cache
-def _model() -> Any:
-    """The model in production: a logistic regression on the schedule, of every tenth flight before 1 September."""
+def _model(trained_until: str = TRAINED_UNTIL) -> Any:
+    """A model in production: a logistic regression on the schedule, of every tenth flight before a day."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder
 
-    known = flights.planned("2013-01-01", TRAINED_UNTIL).iloc[::10]
-    late = flights.labels(known, as_of=TRAINED_UNTIL)
+    known = flights.planned("2013-01-01", trained_until).iloc[::10]
+    late = flights.labels(known, as_of=trained_until)
     known, late = known[late.notna()], late[late.notna()].astype(bool)
     return make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression(max_iter=300)).fit(
         _features(known), late
@@ -137,6 +226,44 @@ def wrong_model(window: pd.DataFrame) -> pd.DataFrame:
     """Another model answers: its probabilities have the right mean, and belong to other flights."""
     shuffled = window["probability"].sample(frac=1, random_state=7).to_numpy()
     return window.assign(probability=shuffled)
+
+
+# Each of these takes the lines of a log, or a feed of outcomes, and returns other ones.
+
+
+def torn(log: list[str], every: int) -> list[str]:
+    """The service was stopped while it wrote: of each so-manieth line only a part is there."""
+    return [
+        line[: len(line) * (1 + number % 7) // 8] if number % every == 0 else line for number, line in enumerate(log)
+    ]
+
+
+def repeated(log: list[str], every: int) -> list[str]:
+    """What delivers the log delivered each so-manieth line once more."""
+    return [*log, *log[::every]]
+
+
+def asked_again(log: list[str], every: int) -> list[str]:
+    """A job ran twice: about each so-manieth flight the service was asked again, two hours later, by another model.
+
+    What a second worker wrote stands in a file of its own, which was put before the first one's.
+    """
+    again = [json.loads(line) for line in log[::every]]
+    for row in again:
+        later = pd.Timestamp(row["asked_at"]) + pd.Timedelta(hours=2)
+        row |= {"prediction": row["prediction"][::-1] + "b", "asked_at": later.isoformat(), "model": "v0"}
+        row |= {"probability": round(1 - row["probability"], 4), "warned": not row["warned"]}
+    return [*map(json.dumps, again), *log]
+
+
+def corrected(feed: pd.DataFrame, every: int, days: int) -> pd.DataFrame:
+    """So many days later, each so-manieth outcome turns out to be wrong: late is on time, everything else is late."""
+    again = feed.iloc[::every]
+    other = again["outcome"].map(lambda outcome: "on time" if outcome == "late" else "late")
+    again = again.assign(
+        outcome=other.astype(feed["outcome"].dtype), known_at=again["known_at"] + pd.Timedelta(days=days)
+    )
+    return pd.concat([feed, again], ignore_index=True)
 
 
 def _last(window: pd.DataFrame, days: int) -> pd.Series:
