@@ -191,8 +191,11 @@ def _model(content: bytes) -> dict[str, dict[str, Any]]:
         raise Unmet(title, f"{MODEL} is not UTF-8 text: {error.reason} at byte {error.start}") from None
     document = reading.parse(source, MODEL)
     tables = document.get("tables") if isinstance(document, dict) else None
-    fine = isinstance(tables, dict) and all(isinstance(table, dict) for table in tables.values())
-    if not fine or len(tables) > MOST_TABLES:
+    if (
+        not isinstance(tables, dict)
+        or len(tables) > MOST_TABLES
+        or not all(isinstance(table, dict) for table in tables.values())
+    ):
         raise Unmet(
             title,
             f"{MODEL} does not list the tables",

@@ -108,12 +108,12 @@ def reconciles(found: Star, log: pd.DataFrame, costs: dict[str, Any]) -> None:
                 expected=f"{right[value]} rows",
                 actual=f"{there[value]} rows",
             )
-    right = dict(zip(canonical_column(log["prediction"]), cost_of(log, costs), strict=True))
+    costing = dict(zip(canonical_column(log["prediction"]), cost_of(log, costs), strict=True))
     for prediction, cost in zip(canonical_column(table["prediction"]), canonical_column(table["cost"]), strict=True):
-        if cost not in (None, right[prediction]):
-            fail(f"the cost of {prediction} is another one", expected=right[prediction], got=cost, hint=HINT)
-        if cost is None and right[prediction]:
-            fail(f"the cost of {prediction} is missing", expected=right[prediction], hint=HINT)
+        if cost not in (None, costing[prediction]):
+            fail(f"the cost of {prediction} is another one", expected=costing[prediction], got=cost, hint=HINT)
+        if cost is None and costing[prediction]:
+            fail(f"the cost of {prediction} is missing", expected=costing[prediction], hint=HINT)
 
 
 HINT = "on time with a warning costs false_warning, late without one missed_warning, and nothing else costs anything"
