@@ -55,9 +55,9 @@ def rule_says_how() -> None:
     tolerance = rule["tolerance"]
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 <= tolerance < float("inf"):
         fail(
-            "tolerance is no number of 0 or more",
+            "tolerance must be a number of 0 or more" + (", and this is text" if isinstance(tolerance, str) else ""),
             actual=tolerance,
-            hint="write it plainly, such as 0.02, without a unit",
+            hint="write it plainly, such as 0.02: no unit, no quotes, and not 2e-2, which YAML reads as text",
         )
     expect(rule.get("simplest_first"), "simplest_first").equals(order, hint="this line was given; leave it as it was")
     expect(rule.get("costs"), "costs").equals(
