@@ -50,7 +50,7 @@ def feed_has_one_array_a_column(formats: Formats, small: pd.DataFrame) -> None:
 @question.check(points=2)
 def onnx_says_the_same(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
     """convert() makes an ONNX model that says the same as the pipeline, within 0.00001"""
-    answer = formats.convert(small.head(200), small_late.head(200), small.tail(100), **KINDS)
+    answer = formats.convert(small.head(200), small_late.head(200), small.tail(200), **KINDS)
     furthest = float(np.abs(answer["probability"] - answer["expected"]).max())
     if furthest > 1e-5:
         fail(
@@ -63,7 +63,7 @@ def onnx_says_the_same(formats: Formats, small: pd.DataFrame, small_late: pd.Ser
 @question.check(points=1)
 def probabilities_are_an_array(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
     """the ONNX model gives its probabilities as an array"""
-    answer = formats.convert(small.head(200), small_late.head(200), small.tail(10), **KINDS)
+    answer = formats.convert(small.head(200), small_late.head(200), small.tail(200), **KINDS)
     if not answer["as_array"]:
         fail(
             "its probabilities come as a list of dictionaries",
