@@ -23,6 +23,11 @@ def notebook(*lines):
     return nbformat.v4.new_notebook(cells=[cell])
 
 
+def test_a_question_that_missed_its_deadline_is_known():
+    assert settlement.has_late(notebook(line(Outcome.PASS, None), line(cause="deadline")))
+    assert not settlement.has_late(notebook(line(), line(cause="end")))
+
+
 @pytest.mark.parametrize("cause", ["exception", "deadline", "end", "missing"])
 def test_what_passes_for_the_solution_fails_for_the_student(cause):
     outcome = Outcome.UNGRADED if cause == "missing" else Outcome.ERROR

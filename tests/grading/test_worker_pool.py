@@ -47,6 +47,8 @@ def grade(task):
     if kind == "starves" or (kind == "starves once" and tries == 1):
         cells = [Cell("a", 10, 0.0, "no file"), Cell("b", 10, 10.0, "right"), Cell("c", 10, None, by_hand=True)]
         outcome.notebooks = [Notebook("01_answer", cells=cells, starved="The given cell 'x' was stopped")]
+    if kind == "late" or (kind == "late once" and tries == 1):
+        outcome.notebooks = [Notebook("01_answer", cells=[Cell("a", 10, 0.0, "too slow")], late=True)]
     return outcome
 
 
@@ -94,6 +96,14 @@ def test_where_the_machine_had_no_time_for_a_given_cell_all_is_tried_again_alone
     lost, right, by_hand = done["ada"].notebooks[0].cells
     assert (lost.score, right.score, by_hand.score) == (None, 10.0, None)
     assert lost.text == "The given cell 'x' was stopped. The checks said: no file"
+    assert done["bob"].notebooks == []
+
+
+def test_where_a_question_missed_its_deadline_all_is_tried_again_alone_and_then_counts(marks):
+    done = run([work("ada", "late"), work("bob", "late once"), work("cyd")])
+    assert sorted(marks()) == ["ada", "ada", "bob", "bob", "cyd"]
+    assert set(marks()[-2:]) == {"ada", "bob"}
+    assert [cell.score for cell in done["ada"].notebooks[0].cells] == [0.0]
     assert done["bob"].notebooks == []
 
 
