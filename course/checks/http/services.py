@@ -13,7 +13,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from course.checks.core import processes
 from course.checks.core.expectations import CheckFailed, Unmet, not_graded_here
 from course.checks.http.messages import Request, Response, get, parse, post
 from course.sandboxed import programs
-from course.sandboxed.programs.serve import BROKEN
+from course.sandboxed.programs.serve import BROKEN, MAX_HEARD, MOST_HEARD
 
 SERVERS = ("flask", "gunicorn")
 MOST_RUNNING = 2  # servers that are kept for the next question; each holds a model, or several
@@ -47,6 +47,7 @@ def service(
     env: Mapping[str, str] | None = None,
     files: Mapping[str, str | bytes] | None = None,
     arguments: Sequence[str] | None = None,
+    peers: Mapping[str, Peer] | None = None,
     timeout: float = 10.0,
     start: float = 60.0,
 ) -> Service:
@@ -60,6 +61,7 @@ def service(
         env: more environment variables. "{scratch}" in a value is the private folder in which `files` lie.
         files: files of the check's own, by path; modules among them can be imported, after all shipped ones.
         arguments: of gunicorn's command line; by default two workers, unless gunicorn.conf.py is shipped.
+        peers: what the service calls, by name; "{NAME}" in a value of `env` is the address of one, host:port.
         timeout: how long each answer may take, in seconds.
         start: how long the start may take, in seconds.
 
@@ -68,7 +70,48 @@ def service(
     """
     if server not in SERVERS:
         raise ValueError(f"a server is one of {', '.join(SERVERS)}; got {server!r}")
-    return Service(app, server, dict(env or {}), dict(files or {}), arguments, timeout=timeout, start=start)
+    environment, own = dict(env or {}), dict(files or {})
+    return Service(app, server, environment, own, arguments, dict(peers or {}), timeout=timeout, start=start)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What a service calls, in the same sandbox: a collector, or another service.
+
+    Attributes:
+        how: "answer"; "hang", which takes a request and never answers; or "refuse", which takes no connection.
+        body: what it answers.
+        type: the media type of that.
+        status: the status of that, such as "200 OK".
+        delay: how long it waits before it answers, in seconds.
+    """
+
+    how: str = "answer"
+    body: bytes = b""
+    type: str = "application/json"
+    status: str = "200 OK"
+    delay: float = 0.0
+
+    def spec(self) -> dict[str, Any]:
+        """It, as the program takes it."""
+        head = f"HTTP/1.1 {self.status}\r\nContent-Type: {self.type}\r\nContent-Length: {len(self.body)}\r\n"
+        answer = head.encode() + b"Connection: close\r\n\r\n" + self.body
+        return {"how": self.how, "answer": _b64(answer), "delay": self.delay}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A request that a peer was sent; nothing of it is to be trusted.
+
+    Attributes:
+        line: its first line, such as "POST /v1/traces HTTP/1.1".
+        headers: by lower-case name; of repeated ones, the last.
+        body: the bytes.
+    """
+
+    line: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -98,13 +141,16 @@ class Service:
         env: dict[str, str],
         files: dict[str, str | bytes],
         arguments: Sequence[str] | None,
+        peers: dict[str, Peer] | None = None,
         *,
         timeout: float,
         start: float,
     ) -> None:
         self.app, self.server, self.timeout = app, server, timeout
         self._env, self._files, self._arguments, self._start_timeout = env, files, arguments, start
-        self._key = json.dumps([app, server, env, arguments, {name: repr(text) for name, text in files.items()}])
+        self._peers = {name: peer.spec() for name, peer in (peers or {}).items()}
+        texts = {name: repr(text) for name, text in files.items()}
+        self._key = json.dumps([app, server, env, arguments, texts, self._peers])
 
     # asking
 
@@ -198,6 +244,34 @@ class Service:
         if end in ("timeout", "refused", "too large"):
             raise self._no_answer(asked, end)
         return raw
+
+    # its peers
+
+    def behave(self, name: str, peer: Peer) -> None:
+        """Let a peer do something else from now on; what it was sent before is kept."""
+        self._message(self.timeout, do="behave", name=name, spec=peer.spec())
+
+    def heard(self, name: str, seconds: float = 0.0) -> list[Heard]:
+        """What a peer was sent since it was asked last.
+
+        Args:
+            name: the peer.
+            seconds: how long to wait where that is nothing yet.
+
+        Raises:
+            CheckFailed: it was sent more than it keeps.
+        """
+        reply = self._message(seconds, do="heard", name=name, wait=seconds)
+        try:
+            heard = [_heard(*(base64.b64decode(part) for part in request)) for request in reply["heard"]]
+        except (LookupError, TypeError, ValueError):
+            raise CheckFailed("the service answered in a form that the check cannot read") from None
+        if reply.get("dropped"):
+            raise CheckFailed(
+                f"the service sent its {name} more than it takes: {MOST_HEARD} requests and {MAX_HEARD >> 20} MiB",
+                hint="send what belongs together in one request, and no more than the task asks for",
+            )
+        return heard
 
     # the process
 
@@ -340,7 +414,8 @@ class Service:
         if arguments is None:
             arguments = [] if (shipped / "gunicorn.conf.py").is_file() else ["--workers", "2"]
         message = {"server": self.server, "app": self.app, "folder": str(shipped), "arguments": list(arguments)}
-        message |= {"env": {}, "probe": _b64(get("/health").raw()), "timeout": self._start_timeout}
+        message |= {"env": self._addressed(), "probe": _b64(get("/health").raw()), "timeout": self._start_timeout}
+        message |= {"peers": self._peers}
         try:
             reply = running.exchange({"do": "start", **message}, self._start_timeout + _SLACK_S)
             seconds = reply.get("seconds")
@@ -358,6 +433,11 @@ class Service:
         _failed.clear()
         _failed[self._key] = (state, problem)
         raise problem
+
+    def _addressed(self) -> dict[str, str]:
+        """The variables that name a peer; the program, which knows its address, puts it in."""
+        marks = ["{" + name + "}" for name in self._peers]
+        return {name: value for name, value in self._env.items() if any(mark in value for mark in marks)}
 
     def _environment(self, home: Path) -> dict[str, str]:
         scratch = home / "files"
@@ -498,6 +578,12 @@ def _last_error(said: str) -> str:
         if lines[number].startswith("Traceback"):
             break
     return lines[last][:600]
+
+
+def _heard(head: bytes, body: bytes) -> Heard:
+    line, *others = head.decode("latin-1").split("\r\n")
+    pairs = (other.partition(":") for other in others[:200])
+    return Heard(line[:500], {name.strip().lower(): value.strip() for name, _, value in pairs}, body)
 
 
 def _ending(code: int) -> str:

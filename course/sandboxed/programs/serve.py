@@ -3,6 +3,9 @@
 A message is a length of 8 bytes and that much JSON, and so is its reply. All clients share one loop, with a deadline
 each, so that fifty at once need no threads and no server can keep this program waiting. It ends its server when the
 other side goes away, and by itself when nobody asked for long.
+
+A server may call others: *peers*, such as a collector of spans. They are in the same loop. A peer keeps what it is
+sent, within limits, and answers as it is told to.
 """
 
 import base64
@@ -25,6 +28,11 @@ IDLE_S = 120.0
 STEP_S = 0.25
 ENDING_S = 2.0  # how long after a broken connection a server's end is waited for, to tell the one from the other
 BROKEN = ("closed", "reset", "refused")
+MAX_HEAD = 1 << 16
+MAX_CALL = 4 << 20
+MAX_HEARD = 16 << 20  # bytes that a peer keeps until it is asked for them
+MOST_HEARD = 4000
+MOST_CALLS = 64  # connections of one peer; the oldest is closed for a new one
 
 
 def die_with(parent_signal):
@@ -140,13 +148,148 @@ class Client:
         return {"raw": base64.b64encode(bytes(self.buffer)).decode(), "seconds": self.seconds, "end": self.end}
 
 
+class Call:
+    """One connection of the server to a peer: a request that is read, an answer that is written."""
+
+    def __init__(self, connection):
+        self.socket = connection
+        self.socket.setblocking(False)
+        self.buffer, self.out, self.at, self.length = bytearray(), b"", 0.0, None
+        self.open = True
+
+    def close(self):
+        """Forget it."""
+        self.open = False
+        self.socket.close()
+
+    def read(self):
+        """Take what arrived; the request once it is whole, as its head and its body."""
+        try:
+            data = self.socket.recv(1 << 16)
+        except BlockingIOError:
+            return None
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return None
+        if self.length == 0:  # it is answered already
+            return None
+        self.buffer += data
+        if self.length is None:
+            place = self.buffer.find(b"\r\n\r\n")
+            if place < 0:
+                if len(self.buffer) > MAX_HEAD:
+                    self.refuse(b"431 Request Header Fields Too Large")
+                return None
+            size = self.declared(bytes(self.buffer[:place]))
+            if size is None or size > MAX_CALL:
+                self.refuse(b"411 Length Required" if size is None else b"413 Content Too Large")
+                return None
+            self.length = place + 4 + size
+        if len(self.buffer) < self.length:
+            return None
+        head, _, body = bytes(self.buffer[: self.length]).partition(b"\r\n\r\n")
+        self.buffer, self.length = bytearray(), 0
+        return head, body
+
+    def declared(self, head):
+        """How long the body will be; None when only its end tells."""
+        size = 0
+        for line in head.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            name, value = name.strip().lower(), value.strip()
+            if name == b"transfer-encoding":
+                return None
+            if name == b"content-length":
+                size = int(value) if value.isdigit() and len(value) < 16 else MAX_CALL + 1
+        return size
+
+    def refuse(self, status):
+        """Answer with an error, and read no further."""
+        self.length = 0
+        self.buffer = bytearray()
+        self.answer(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 0.0)
+
+    def answer(self, data, delay):
+        """Write this, after some seconds."""
+        self.out, self.at = data, time.monotonic() + delay
+
+    def write(self):
+        """Send the next bytes, and close after the last."""
+        try:
+            self.out = self.out[self.socket.send(self.out) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self.out = b""
+        if not self.out:
+            self.close()
+
+
+class Peer:
+    """What the server calls: it keeps requests, and answers, is silent, or takes no connection."""
+
+    def __init__(self, spec):
+        self.port, self.listener, self.calls = 0, None, []
+        self.heard, self.size, self.dropped = [], 0, 0
+        self.behave(**spec)
+
+    def behave(self, how, answer="", delay=0.0):
+        """Do something else from now on: "answer" with these bytes after a delay, "hang" or "refuse"."""
+        self.how, self.data, self.delay = how, base64.b64decode(answer), delay
+        for call in self.calls:
+            call.close()
+        self.calls = []
+        if how == "refuse":
+            if self.listener is not None:
+                self.listener.close()
+            self.listener = None
+        elif self.listener is None:
+            self.listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
+            self.listener.setblocking(False)
+            self.port = self.listener.getsockname()[1]
+
+    def accept(self):
+        """Take a connection."""
+        with contextlib.suppress(OSError):
+            connection, _ = self.listener.accept()
+            self.calls = [call for call in self.calls if call.open]
+            if len(self.calls) >= MOST_CALLS:
+                self.calls.pop(0).close()
+            self.calls.append(Call(connection))
+
+    def take(self, call):
+        """Read a call, and keep what it sent once that is whole."""
+        request = call.read()
+        if request is None:
+            return
+        size = sum(map(len, request))
+        if len(self.heard) >= MOST_HEARD or self.size + size > MAX_HEARD:
+            self.dropped += 1
+            call.refuse(b"503 Service Unavailable")
+            return
+        self.size += size
+        self.heard.append(request)
+        if self.how == "answer":
+            call.answer(self.data, self.delay)
+
+    def told(self):
+        """What it heard since it was asked last, as plain data."""
+        heard = [[base64.b64encode(part).decode() for part in request] for request in self.heard]
+        reply = {"heard": heard, "dropped": self.dropped}
+        self.heard, self.size, self.dropped = [], 0, 0
+        return reply
+
+
 class Relay:
-    """One server and its clients."""
+    """One server, its clients and its peers."""
 
     def __init__(self, requests, answers):
         self.requests, self.answers = requests, answers
         self.server, self.port, self.tree = None, 0, []
         self.background, self.names = {}, 0
+        self.peers = {}
 
     # the loop
 
@@ -157,9 +300,22 @@ class Relay:
         reading = {client.socket: client for client in active}
         writing = [client.socket for client in active if client.wants_to_write(now)]
         wake = min([until, *(client.waits_until() for client in active)])
-        readable, writable, _ = select.select([*reading, *also], writing, [], max(0.0, min(wake - now, STEP_S)))
+        listening = {peer.listener: peer for peer in self.peers.values() if peer.listener is not None}
+        calls = {call.socket: (peer, call) for peer in self.peers.values() for call in peer.calls if call.open}
+        for wire, (_, call) in calls.items():
+            if call.out and now >= call.at:
+                writing.append(wire)
+            elif call.out:
+                wake = min(wake, call.at)
+        every = [*reading, *listening, *calls, *also]
+        readable, writable, _ = select.select(every, writing, [], max(0.0, min(wake - now, STEP_S)))
         for place in writable:
-            reading[place].write()
+            (calls[place][1] if place in calls else reading[place]).write()
+        for place in readable:
+            if place in listening:
+                listening[place].accept()
+            elif place in calls and calls[place][1].open:
+                calls[place][0].take(calls[place][1])
         for place in readable:
             if place in reading and reading[place].end is None:
                 reading[place].read()
@@ -184,8 +340,12 @@ class Relay:
 
     # what can be asked for
 
-    def do_start(self, server, app, folder, arguments, env, probe, timeout):
-        """Start a server; it is ready when it answers anything."""
+    def do_start(self, server, app, folder, arguments, env, probe, timeout, peers=None):
+        """Start a server; it is ready when it answers anything. "{NAME}" in `env` becomes a peer's address."""
+        self.peers = {name: Peer(spec) for name, spec in (peers or {}).items()}
+        for name, peer in self.peers.items():
+            address = f"127.0.0.1:{peer.port}"
+            env = {key: value.replace("{" + name + "}", address) for key, value in env.items()}
         listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = listener.getsockname()[1]
         descriptor = listener.fileno()
@@ -246,6 +406,18 @@ class Relay:
         for name in names:
             del self.background[name]
         return {"answers": [client.report() for client in mine]}
+
+    def do_behave(self, name, spec):
+        """Let a peer do something else."""
+        self.peers[name].behave(**spec)
+        return {}
+
+    def do_heard(self, name, wait):
+        """What a peer was sent since it was asked last; wait a while where that is nothing."""
+        until = time.monotonic() + wait
+        while not self.peers[name].heard and time.monotonic() < until:
+            self.turn([], until)
+        return self.peers[name].told()
 
     def do_memory(self):
         """The resident memory of the server and of each process that it started, in bytes."""
