@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from course.checks.core.expectations import CheckFailed
-from course.checks.http.exchanges import post
+from course.checks.http.messages import post
 from course.checks.http.services import Peer, service
 from course.checks.http.telemetry import HANGS, REFUSES, Watched, costs_nothing, watched
 

@@ -17,7 +17,7 @@ from course.base import otlp
 from course.base.otlp import Malformed, Span
 from course.checks.core.bounds import bounded
 from course.checks.core.expectations import CheckFailed, fail
-from course.checks.http.exchanges import Request, Response, post
+from course.checks.http.messages import Request, Response, post
 from course.checks.http.services import Heard, Peer, Service, service
 
 COLLECTOR = "collector"

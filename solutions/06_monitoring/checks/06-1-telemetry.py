@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from course.checks import Question, expect, fail, fixture, original
 from course.checks.http.course_artifact import course_artifact
-from course.checks.http.exchanges import Request, post
+from course.checks.http.messages import Request, post
 from course.checks.http.services import Peer
 from course.checks.http.telemetry import HANGS, REFUSES, Watched, costs_nothing, watched
 

@@ -12,7 +12,7 @@ import pytest
 from course.checks.core import processes
 from course.checks.core.expectations import CheckFailed
 from course.checks.http import telemetry
-from course.checks.http.exchanges import post
+from course.checks.http.messages import post
 from course.checks.http.telemetry import Watched, watched
 from course.grading.sandbox import launcher, policy, zygote
 
