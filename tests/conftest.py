@@ -96,6 +96,12 @@ def _no_bubblewrap() -> str | None:
     return None if shutil.which("bwrap") else "bubblewrap is not installed (Debian: apt-get install bubblewrap)"
 
 
+def _no_prometheus() -> str | None:
+    missing = [name for name, programs in PROMETHEUS.items() if not any(map(shutil.which, programs))]
+    install = "Debian: apt-get install prometheus prometheus-alertmanager"
+    return f"{', '.join(missing)} is not installed ({install})" if missing else None
+
+
 def _no_extras() -> str | None:
     from course.labs import description, extras
 
@@ -107,6 +113,10 @@ def _no_extras() -> str | None:
     )
 
 
+# what lab 06 runs, by the name that people use; Debian calls one of them differently
+PROMETHEUS = {name: (name,) for name in ("prometheus", "promtool", "amtool")}
+PROMETHEUS["alertmanager"] = ("alertmanager", "prometheus-alertmanager")
+
 NEEDS: dict[str, Callable[[], str | None]] = {
     "engine": functools.cache(_no_engine),
     "cluster": functools.cache(_no_cluster),
@@ -115,6 +125,7 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "postgresql": functools.cache(_no_postgresql),
     "bubblewrap": functools.cache(_no_bubblewrap),
     "extras": functools.cache(_no_extras),
+    "prometheus": functools.cache(_no_prometheus),
 }
 
 

@@ -109,7 +109,7 @@ class Description(_Part):
         line: what happens in it, in one sentence.
         ships: what leaves it, in some ten words, for the map.
         notebooks: by file name without its suffix, in order.
-        needs: what its notebooks need to run as their author ran them: "engine", "cluster".
+        needs: what its notebooks need to run as their author ran them: "engine", "cluster", "prometheus".
         extra: the extra of pyproject.toml that it needs; None for none.
         starts_from: what it takes from an earlier lab; None for nothing.
         ports: those that it uses on the student's machine, and for what.
@@ -123,7 +123,7 @@ class Description(_Part):
     line: Text
     ships: Annotated[str, Field(min_length=1, max_length=60)]
     notebooks: Annotated[dict[Annotated[str, Field(pattern=r"^\d\d_[a-z0-9_]+$")], Notebook], Field(min_length=1)]
-    needs: list[Literal["engine", "cluster"]] = []
+    needs: list[Literal["engine", "cluster", "prometheus"]] = []
     extra: Text | None = None
     starts_from: Origin | None = None
     ports: dict[Port, Text] = {}

@@ -478,6 +478,27 @@ def cluster() -> str:
     return f"{ready} of {len(nodes)} nodes ready"
 
 
+@check(
+    "Prometheus and Alertmanager judge a rule and a route (for lab 06)", required=False, timeout=30,
+    fix=_install("prometheus prometheus-alertmanager", brew="prometheus alertmanager"),
+)  # fmt: skip
+def prometheus() -> str:
+    from course.checks.prometheus import programs
+
+    fix = CHECKS["prometheus"].fix
+    if missing := [name for name in programs.NAMES if programs.find(name) is None]:
+        raise Unwell(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not on the PATH", fix)
+    rules = "groups: [{name: doctor, rules: [{alert: Gone, expr: absent(up)}]}]"
+    routes = "route: {receiver: nurse}\nreceivers: [{name: nurse}]"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "rules.yml").write_text(rules)
+        (folder / "alertmanager.yml").write_text(routes)
+        _call("promtool", "check", "rules", "rules.yml", folder=folder, fix=fix)
+        _call("amtool", "check-config", "alertmanager.yml", folder=folder, fix=fix)
+    return _call("promtool", "--version", fix=fix).partition(" (")[0].replace("promtool, version", "promtool")
+
+
 def examine(subject: Check, *, timeout: float | None = None) -> Diagnosis:
     """Run one check in a process of its own.
 

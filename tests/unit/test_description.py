@@ -57,7 +57,7 @@ def test_a_lab_is_named_by_its_folder_and_needs_nothing_that_it_does_not_name(la
         ({"title": 5}, "title: expected text; got 5"),
         ({"tilte": "x"}, "tilte: is not a key here; expected one of title, short, line"),
         ({"name": "06_monitoring"}, "name: is not a key of this file"),
-        ({"needs": ["gpu"]}, "needs.0: should be 'engine' or 'cluster'; got 'gpu'"),
+        ({"needs": ["gpu"]}, "needs.0: should be 'engine', 'cluster' or 'prometheus'; got 'gpu'"),
         ({"notebooks": {}}, "notebooks: expected at least one entry; got {}"),
         ({"notebooks": {"metrics": NOTEBOOK}}, "notebooks.metrics: should match pattern"),
         ({"notebooks": {"01_a": {**NOTEBOOK, "minutes": "60"}}}, "minutes: expected a whole number; got '60'"),

@@ -297,6 +297,19 @@ class Service:
             sizes.append(size / 2**20)
         return sizes
 
+    def kill_worker(self) -> None:
+        """Kill one worker of the server with SIGKILL, and wait until the server has started another one.
+
+        Raises:
+            CheckFailed: none was started.
+        """
+        reply = self._message(self.timeout, do="kill_worker", timeout=self.timeout)
+        if not reply.get("killed"):
+            raise CheckFailed("the server has no worker processes")
+        if not reply.get("replaced"):
+            hint = "what runs when a worker starts or ends? its log says what went wrong"
+            raise CheckFailed("no worker took the place of one that was killed", hint=hint)
+
     def start(self) -> float:
         """Start it, unless it runs; the seconds from its start to its first answer.
 

@@ -436,6 +436,24 @@ class Relay:
         except Exception as error:
             return {"unknown": f"{type(error).__name__}: {error}"[:200]}
 
+    def do_kill_worker(self, timeout):
+        """Kill one worker, as the kernel does when memory is short, and wait until another one stands in its place."""
+        import psutil
+
+        server = psutil.Process(self.server.pid)
+        workers = server.children()
+        if not workers:
+            return {"killed": 0, "replaced": False}
+        before = {worker.pid for worker in workers}
+        workers[0].kill()
+        until = time.monotonic() + timeout
+        while time.monotonic() < until and self.server.poll() is None:
+            now = {worker.pid for worker in server.children()}
+            if workers[0].pid not in now and len(now) >= len(before):
+                return {"killed": 1, "replaced": True}
+            self.turn([], time.monotonic() + 0.05)
+        return {"killed": 1, "replaced": False}
+
     def do_stop(self, number, client, grace, timeout):
         """Send a signal, perhaps while a request is half sent, and wait for the end."""
         clients = []

@@ -1,0 +1,1 @@
+"""What watches a service: the text of /metrics, alert rules and their tests, and whom Alertmanager calls."""

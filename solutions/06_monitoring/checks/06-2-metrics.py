@@ -1,0 +1,174 @@
+"""Are the counts of /metrics right: over several workers, after one was killed, and with labels that stay few?"""
+
+from course.checks import Question, Service, fail, fixture, service
+from course.checks.http.messages import Request, get, post
+from course.checks.prometheus import exposition
+from course.checks.prometheus.exposition import Metrics
+
+question = Question("Counts that are right", points=7)
+REQUESTS, SECONDS = "http_requests_total", "http_request_duration_seconds"
+LABELS = ("method", "route", "status")
+
+# another application than the student's, with routes of its own
+STAGE = """
+from flask import Flask, abort, jsonify, request
+
+from metrics import measure
+
+app = Flask("stage")
+
+
+@app.get("/health")
+def health():
+    return jsonify(status="ok")
+
+
+@app.post("/predict")
+def predict():
+    asked = request.get_json()
+    if asked.get("fail"):
+        raise RuntimeError("broken on purpose")
+    if asked.get("refuse"):
+        abort(422)
+    return jsonify(probability=0.3)
+
+
+@app.get("/flights/<number>")
+def flight(number):
+    return jsonify(number=number)
+
+
+measure(app)
+"""
+
+
+@fixture
+def stage() -> Service:
+    """An application of the check's own, measured by the shipped module, behind gunicorn with two workers."""
+    return service(
+        "stage:app",
+        server="gunicorn",
+        arguments=["--workers", "2"],
+        env={"PROMETHEUS_MULTIPROC_DIR": "{scratch}/counts"},
+        files={"stage.py": STAGE, "counts/readme.txt": "prometheus_client keeps its files here"},
+    )
+
+
+def scrape(stage: Service) -> Metrics:
+    """What /metrics says now."""
+    answer = stage.get("/metrics")
+    if answer.status != 200:
+        fail(f"GET /metrics answers {answer.status}", expected="200", actual=answer.log or answer.text[:200])
+    return exposition.parse(answer.text)
+
+
+def ask(stage: Service, *requests: Request) -> None:
+    """Ask, some at once."""
+    stage.many(requests, clients=8)
+
+
+def counted(stage: Service, *requests: Request, name: str = REQUESTS, **labels: str) -> float:
+    """By how much a metric grew while some requests were asked."""
+    before = scrape(stage).total(name, **labels)
+    ask(stage, *requests)
+    return scrape(stage).total(name, **labels) - before
+
+
+def must_count(stage: Service, *requests: Request, what: str, **labels: str) -> None:
+    """Fail unless the counter grows by exactly the number of the requests."""
+    grown = counted(stage, *requests, **labels)
+    scrape(stage).must_have(REQUESTS, *LABELS)
+    if grown != len(requests):
+        shown = ", ".join(f'{name}="{value}"' for name, value in labels.items())
+        reason = f"{what}: {REQUESTS}{{{shown}}} grew by another number"
+        fail(reason, expected=str(len(requests)), actual=f"{grown:g}", hint=_hint(grown))
+
+
+def _hint(total: float) -> str:
+    if total == 0:
+        return "after_request sees every answer, also that of an error; request.url_rule.rule is the route as written"
+    return "each worker counts for itself; MultiProcessCollector adds up what all of them wrote"
+
+
+PREDICT = post("/predict", json={"carrier": "UA"})
+
+
+@question.check(points=2)
+def counts_are_exact_over_workers(stage: Service) -> None:
+    """sixty requests to two workers are sixty, in each of ten scrapes"""
+    labels = {"route": "/predict", "method": "POST", "status": "200"}
+    must_count(stage, *[PREDICT] * 60, what="60 requests", **labels)
+    totals = {scrape(stage).total(REQUESTS, **labels) for _ in range(10)}
+    if len(totals) > 1:
+        fail(
+            "ten scrapes, with no request between them, differ",
+            expected="one number",
+            actual=sorted(totals),
+            hint=_hint(1),
+        )
+
+
+@question.check(points=1)
+def failures_are_counted_by_status(stage: Service) -> None:
+    """what fails is counted under its status, also when the view raises"""
+    raising, refused = post("/predict", json={"fail": True}), post("/predict", json={"refuse": True})
+    must_count(stage, *[raising] * 5, what="5 requests whose view raises", route="/predict", status="500")
+    must_count(stage, *[refused] * 3, what="3 requests that are refused", route="/predict", status="422")
+
+
+@question.check(points=1)
+def routes_are_as_written(stage: Service) -> None:
+    """the label is the route as it is written, and `unmatched` where there is none"""
+    flights = [get(f"/flights/{number}") for number in (1, 15, 407)]
+    must_count(stage, *flights, what="3 flights", route="/flights/<number>", status="200")
+    nowhere = [get("/nowhere"), get("/wp-admin.php")]
+    must_count(stage, *nowhere, what="2 paths that are not there", route="unmatched", status="404")
+
+
+### BEGIN HIDDEN TESTS
+@question.check(points=1, hidden=True, hint="a Histogram with the label route; 0.25 is one of its buckets")
+def durations_are_a_histogram(stage: Service) -> None:
+    """durations are a histogram with a bucket at 0.25 s, exact over workers, too"""
+    grown = counted(stage, *[PREDICT] * 40, name=f"{SECONDS}_count", route="/predict")
+    metrics = scrape(stage)
+    metrics.must_have(f"{SECONDS}_count", "route")
+    if grown != 40:
+        fail(f"{SECONDS}_count is wrong after 40 requests", expected="40", actual=f"{grown:g}")
+    if not any(labels.get("le") == "0.25" for labels, _ in metrics.series(f"{SECONDS}_bucket")):
+        fail(f"{SECONDS} has no bucket at 0.25 s")
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    hint="the counts of a worker that is gone still count: keep its files, and do not clear the folder",
+)
+def a_killed_worker_loses_nothing(stage: Service) -> None:
+    """a worker is killed, and no count is lost"""
+    labels = {"route": "/predict", "status": "200"}
+    must_count(stage, *[PREDICT] * 30, what="30 requests", **labels)
+    before = scrape(stage).total(REQUESTS, **labels)
+    stage.kill_worker()
+    after = scrape(stage).total(REQUESTS, **labels)
+    if after != before:
+        fail("a count changed when a worker was killed", expected=f"{before:g}", actual=f"{after:g}")
+    must_count(stage, *[PREDICT] * 30, what="30 requests after a worker was killed", **labels)
+
+
+@question.check(
+    points=1,
+    hidden=True,
+    hint="whoever calls chooses path and method: what you did not expect is `unmatched` and `other`",
+)
+def labels_stay_few(stage: Service) -> None:
+    """two hundred invented paths and methods make no two hundred series"""
+    before = len(scrape(stage).must_have(REQUESTS, *LABELS))
+    ask(stage, *(get(f"/{number}/x?y={number}") for number in range(100)))
+    ask(stage, *(Request(f"M{number}", "/predict") for number in range(50)))
+    ask(stage, *(get(f"/flights/{number}", {"User-Agent": f"caller {number}"}) for number in range(50)))
+    grown = len(scrape(stage).series(REQUESTS)) - before
+    if grown > 20:
+        fail("200 odd requests made too many new series", expected="a few", actual=f"{grown} more")
+
+
+### END HIDDEN TESTS
