@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 import pandas as pd
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from course.checks import CheckFailed
+from course.checks.core import processes
 from course.checks.files.star_schemas import Star
 from course.checks.files.tables import Tables, canonical_column, read_csv, same
 from course.sandboxed import table_reader
@@ -37,8 +39,9 @@ tables:
 
 
 @pytest.fixture
-def tables(warm_workers) -> Tables:
-    return Tables()
+def tables(warm_workers) -> Iterator[Tables]:
+    yield Tables()
+    processes.end_all()
 
 
 def parquet(frame: pd.DataFrame) -> bytes:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from course.checks import CheckFailed, Unmet
+from course.checks.core import processes
 from course.checks.python.writers import writer
 
 
 @pytest.fixture
 def ship(tmp_path, monkeypatch, warm_workers):
     monkeypatch.setenv("COURSE_SHIPPED", str(tmp_path))
-    return lambda text: (tmp_path / "star.py").write_text(text)
+    yield lambda text: (tmp_path / "star.py").write_text(text)
+    processes.end_all()
 
 
 def test_what_is_written_stays_between_calls_of_one_trial(ship):
