@@ -4,9 +4,11 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import time
@@ -33,7 +35,7 @@ def gunicorn(folder: Path, app: str, port: int, **env: str) -> Iterator[Path]:
         The file of its log.
 
     Raises:
-        RuntimeError: it does not answer; the message has the last line of its log.
+        RuntimeError: it does not answer; the message has the last error in its log.
     """
     log = folder / f"{app.partition(':')[0]}.log"
     program = Path(sysconfig.get_path("scripts")) / "gunicorn"
@@ -45,8 +47,12 @@ def gunicorn(folder: Path, app: str, port: int, **env: str) -> Iterator[Path]:
         while process.poll() is None and not answers(port) and time.monotonic() < deadline:
             time.sleep(0.1)
         if process.poll() is not None or not answers(port):
-            lines = log.read_text(errors="replace").strip().splitlines() or ["nothing"]
-            raise RuntimeError(f"{app} does not start; the last line of its log: {lines[-1]}")
+            # gunicorn hides the place of an error while it loads an application, so load it once more
+            load = [sys.executable, "-c", f"import {app.partition(':')[0]}"]
+            done = subprocess.run(
+                load, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, timeout=60
+            )
+            raise RuntimeError(f"{app} does not start: {reason(done.stderr or log.read_text(errors='replace'))}")
         yield log
     finally:
         process.terminate()
@@ -55,6 +61,14 @@ def gunicorn(folder: Path, app: str, port: int, **env: str) -> Iterator[Path]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def reason(log: str) -> str:
+    """The last error in a log, with its line of telemetry.py if it passed through that."""
+    errors = [line for line in log.splitlines() if re.match(r"[A-Za-z_.]{1,80}(Error|Exception|Exit)\b", line)]
+    lines = re.findall(r'telemetry\.py", line (\d+)', log)
+    where = f"telemetry.py, line {lines[-1]}: " if lines else ""
+    return where + (errors or log.strip().splitlines() or ["it wrote nothing to its log"])[-1]
 
 
 def answers(port: int) -> bool:
