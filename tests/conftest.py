@@ -29,6 +29,7 @@ import pytest
 if TYPE_CHECKING:
     from course.grading.sandbox.zygote import Zygote
 
+BUILDX = "COURSE_TEST_BUILDX"  # a configuration of docker with the plugin buildx, which only some tests use
 WAITED = "seconds that it waited for what another worker made"  # a property of a test
 LONG_S = 900  # a test that allows itself more seconds than this is one of the longest
 # rings that are part of another folder, by how their paths begin; every other ring is a folder of tests/
@@ -60,6 +61,14 @@ def _answers(*command: str, seconds: float = 20) -> bool:
 
 def _no_engine() -> str | None:
     return None if _answers("docker", "info") else "no container engine answers (docker info)"
+
+
+def _no_buildkit() -> str | None:
+    if not shutil.which("docker"):
+        return "the command docker is not here"
+    config = os.environ.get(BUILDX)
+    ask = ["docker", *(["--config", config] if config else []), "buildx", "version"]
+    return None if _answers(*ask) else "the command docker has no buildx"
 
 
 def _no_cluster() -> str | None:
@@ -119,6 +128,7 @@ PROMETHEUS["alertmanager"] = ("alertmanager", "prometheus-alertmanager")
 
 NEEDS: dict[str, Callable[[], str | None]] = {
     "engine": functools.cache(_no_engine),
+    "buildkit": functools.cache(_no_buildkit),
     "cluster": functools.cache(_no_cluster),
     "browser": functools.cache(_no_browser),
     "network": functools.cache(_no_network),
@@ -235,6 +245,13 @@ def ring_of(nodeid: str) -> str:
 def tell_waiting(record_property: Callable[[str, object], None]) -> Callable[[float], None]:
     """Tell the table of minutes for how many seconds a test waited for what another worker made."""
     return functools.partial(record_property, WAITED)
+
+
+@pytest.fixture
+def buildx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the plugin buildx that only tests with this fixture use, where there is one."""
+    if config := os.environ.get(BUILDX):
+        monkeypatch.setenv("DOCKER_CONFIG", config)
 
 
 @pytest.fixture(scope="session")

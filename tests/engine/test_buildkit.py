@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import functools
-import shutil
 
 import pytest
 
 from course.checks.core.expectations import CheckFailed
-from course.checks.docker import buildkit, wheels
+from course.checks.docker import wheels
 from course.checks.docker.images import BuildLimits, build, expect_cached
 
 BASE = "python:3.11-slim"
 SHORT = BuildLimits(seconds=90)
 
+pytestmark = pytest.mark.buildkit
+
 
 @pytest.fixture(autouse=True)
-def chosen(monkeypatch):
+def chosen(buildx, monkeypatch):
     """BuildKit is chosen, and no package is fetched."""
-    if not buildkit.is_here():
-        pytest.skip("the command docker has no buildx" if shutil.which("docker") else "the command docker is not here")
     monkeypatch.setenv("COURSE_BUILDER", "buildkit")
     monkeypatch.setattr(wheels, "collect", lambda text, **_: {"tiny-1.0-py3-none-any.whl": _wheel()})
 
