@@ -276,6 +276,21 @@ def _gunicorn(port: int) -> list[str]:
     return [sys.executable, "-B", "-m", "gunicorn", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
 
 
+# Runs a program until it ends, or until its own standard input is closed: at the end of the drill, and when the
+# notebook's kernel is killed.
+KEEPER = """
+import os, subprocess, sys, threading, time
+
+program = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+threading.Thread(target=lambda: os._exit(1 if program.wait() else 0), daemon=True).start()
+sys.stdin.buffer.read()
+program.terminate()
+time.sleep(10)
+program.kill()
+time.sleep(10)
+"""
+
+
 @contextlib.contextmanager
 def _running(folder: Path, command: list[str], port: int, path: str, **more: str) -> Iterator[None]:
     """A program that runs as long as the block, once it is ready."""
@@ -284,7 +299,12 @@ def _running(folder: Path, command: list[str], port: int, path: str, **more: str
         env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder / "counts"), **more}
         env = {name: value for name, value in env.items() if value}
         process = subprocess.Popen(
-            command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            [sys.executable, "-c", KEEPER, *command],
+            cwd=folder,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
         try:
             end = time.monotonic() + 30
@@ -296,12 +316,8 @@ def _running(folder: Path, command: list[str], port: int, path: str, **more: str
                 time.sleep(0.1)
             yield
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.stdin.close()
+            process.wait()
 
 
 @contextlib.contextmanager
