@@ -18,6 +18,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from course import flights
@@ -28,6 +29,8 @@ COLUMNS = [
 ]
 IDENTITY = ["planned_departure", "carrier", "flight", "origin", "dest"]
 TRAINED_UNTIL = "2013-09-01"
+NUMBERS = 10_000  # flights have numbers below this one
+KEPT = 0.9  # the share of flights that a log of another year has
 
 
 def answered(start: flights.moments.Moment, end: flights.moments.Moment) -> pd.DataFrame:
@@ -144,6 +147,29 @@ def _logged(start: flights.moments.Moment, end: flights.moments.Moment) -> pd.Da
         probability=probability,
         warned=probability >= WARN_FROM,
     )[LOGGED]
+
+
+def in_another_year(log: pd.DataFrame, years: int) -> pd.DataFrame:
+    """Return a log as another year could have had it, so that no flight of it can be looked up.
+
+    Dates move by whole weeks: weekdays, seasons and times of day stay. Flights have other numbers, the same in each log
+    of that year, and one flight in ten is missing.
+
+    Args:
+        log: as `answered` returns it, or after an incident.
+        years: how many years later.
+    """
+    shift = pd.Timedelta(weeks=round(years * 365.2425 / 7))
+    numbers = np.random.default_rng(years).permutation(NUMBERS)
+    kept = log[np.random.default_rng([years, len(log)]).random(len(log)) < KEPT].reset_index(drop=True)
+    moved = {name: _moved(kept[name], shift) for name in ("planned_departure", "planned_arrival")}
+    return kept.assign(flight=numbers[kept["flight"]], **moved)
+
+
+def _moved(moments: pd.Series, shift: pd.Timedelta) -> pd.Series:
+    """The same times of day on other days; an hour that the change of the clocks skips becomes the next one."""
+    local = moments.dt.tz_localize(None) + shift
+    return local.dt.tz_localize(flights.ZONE, ambiguous=np.zeros(len(local), dtype=bool), nonexistent="shift_forward")
 
 
 def _features(log: pd.DataFrame) -> pd.DataFrame:
