@@ -1,6 +1,7 @@
 """Assembles the sources of the site: what the repository already has, the readings with their figures, and slides.
 
 Imports nothing of the course but what the figures need, and what the labs say of themselves. Used by build.py.
+The reading of a lab that is a draft is left out.
 
 The folder it writes has the places of the repository (labs/, docs/, env_setup/), so that links between those pages
 hold. A link to a file of the repository that is no page becomes a download; one that leads elsewhere in it becomes
@@ -30,6 +31,7 @@ from course.labs import description
 REPOSITORY = Path(__file__).resolve().parents[1]
 HERE = Path(__file__).resolve().parent
 PAGES = ("labs", "docs", "env_setup")  # folders whose pages are taken over
+FOR_INSTRUCTORS = "docs/teaching/"  # students read the site, too
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 _SLIDE = re.compile(r"^:::\{slide\} (?P<title>.+)\n(?P<body>(?:.*\n)*?):::\n", re.MULTILINE)
@@ -55,11 +57,17 @@ def assemble(target: Path) -> list[str]:
     pages, decks = target / "pages", target / "slides"
     for folder in PAGES:
         take_over(folder, pages)
-    names = sorted(path.stem for path in (HERE / "readings").glob("*.md"))
+    names = readings()
     for name in names:
         write_reading(name, pages / "readings", decks)
     write_indexes(pages, decks, names)
     return names
+
+
+def readings() -> list[str]:
+    """The names of the readings, in order. That of a draft waits until its lab is released."""
+    drafts = {lab.name for lab in description.of_course(REPOSITORY, drafts=True) if lab.draft}
+    return sorted({path.stem for path in (HERE / "readings").glob("*.md")} - drafts)
 
 
 def take_over(folder: str, pages: Path) -> None:
@@ -70,6 +78,8 @@ def take_over(folder: str, pages: Path) -> None:
     ).stdout  # fmt: skip
     for name in filter(None, listed.split("\0")):
         source = REPOSITORY / name
+        if name.startswith(FOR_INSTRUCTORS):
+            continue
         if source.suffix not in (".md", ".ipynb") or "given" in source.parts or not source.is_file():
             continue
         text = source.read_text(encoding="utf-8")
@@ -102,7 +112,7 @@ def mend_links(text: str, source: Path, pages: Path) -> str:
         if not aim.is_relative_to(REPOSITORY) or not aim.is_file():
             return label
         inside = aim.relative_to(REPOSITORY)
-        if inside.parts[0] == "solutions":
+        if inside.as_posix().startswith(("solutions/", FOR_INSTRUCTORS)):
             return label
         if aim.suffix not in (".md", ".ipynb") or "given" in inside.parts:
             (pages / inside).parent.mkdir(parents=True, exist_ok=True)

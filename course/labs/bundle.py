@@ -24,7 +24,7 @@ FILES = (
     "nbgrader_config.py",
     "postBuild",
 )
-FOR_INSTRUCTORS = "course/grading/"  # all else of the package is for students, too
+FOR_INSTRUCTORS = ("course/grading/", "docs/teaching/")  # all else of the package and the guides is for students, too
 LEFT_OUT = ("__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".DS_Store")
 
 

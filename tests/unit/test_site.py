@@ -15,6 +15,7 @@ from course.labs import description, source
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 READINGS = sorted((REPOSITORY / "site" / "readings").glob("*.md"))
+DRAFTS = [path.stem for path in READINGS if description.is_draft(REPOSITORY / "solutions" / path.stem)]
 LOADS = {("img", "src"), ("script", "src"), ("link", "href"), ("iframe", "src"), ("source", "src")}
 
 READING = """# A title
@@ -116,12 +117,13 @@ def test_figures_are_the_same_bytes_each_time(pages, tmp_path):
 def test_links_to_pages_stay_files_come_along_and_the_rest_becomes_text(pages, tmp_path):
     text = (
         "[labs](../labs/index.md#the-map) [code](../course/shipping.py) [folder](../course/checks) "
-        "[solution](../solutions/index.md) [gone](gone.md) [out](https://www.python.org) [here](#here)"
+        "[solution](../solutions/index.md) [notes](teaching/06_monitoring.md) [gone](gone.md) "
+        "[out](https://www.python.org) [here](#here)"
     )
     mended = pages.mend_links(text, REPOSITORY / "docs" / "architecture.md", tmp_path)
 
     assert mended == (
-        "[labs](../labs/index.md#the-map) [code](../course/shipping.py) folder solution gone "
+        "[labs](../labs/index.md#the-map) [code](../course/shipping.py) folder solution notes gone "
         "[out](https://www.python.org) [here](#here)"
     )
     assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")] == [Path("course/shipping.py")]
@@ -133,13 +135,36 @@ def test_a_reading_is_a_lecture(path):
     titles = re.findall(r"^(#+) (.+)$", text, re.MULTILINE)
     alts = re.findall(r"!\[([^\]]+)\]\(figures/", text)
 
-    assert len(text.split()) >= 2500
+    assert 2500 <= len(text.split()) <= 4000
     assert [marks for marks, _ in titles] == ["#"] + ["##"] * (len(titles) - 1)
     assert [title for _, title in titles[-2:]] == ["Questions to think about", "Further reading"]
     assert 2 <= len(alts) <= 4
     assert all(len(alt.split()) >= 12 for alt in alts)
     assert len(re.findall(r"^:::\{slide\} ", text, re.MULTILINE)) >= len(titles) - 3
     assert path.stem[:2] in text.split("\n\n")[1], "it says to which lab it belongs"
+
+
+def test_the_reading_of_a_draft_waits_until_its_lab_is_released(pages, tmp_path, monkeypatch):
+    for name, draft in (("01_one", ""), ("02_two", "draft: true\n")):
+        lab, reading = tmp_path / "solutions" / name, tmp_path / "readings" / f"{name}.md"
+        lab.mkdir(parents=True)
+        reading.parent.mkdir(exist_ok=True)
+        reading.write_text(READING)
+        about = (REPOSITORY / "solutions" / "01_python_model" / "lab.yaml").read_text(encoding="utf-8")
+        (lab / "lab.yaml").write_text(about + draft, encoding="utf-8")
+    monkeypatch.setattr(pages, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(pages, "HERE", tmp_path)
+
+    assert pages.readings() == ["01_one"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DRAFTS)
+def test_a_reading_that_waits_agrees_with_the_script_of_its_figures(pages, name, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "site")
+    pages.write_reading(name, tmp_path / "readings", tmp_path / "slides")
+
+    assert "{{" not in (tmp_path / "readings" / f"{name}.md").read_text(encoding="utf-8")
 
 
 def test_each_lab_has_a_reading():
@@ -212,7 +237,15 @@ def test_no_hidden_check_is_in_the_site(built_site):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_every_reading_has_a_page_and_a_deck(built, built_site):
+def test_every_reading_of_a_released_lab_has_a_page_and_a_deck(built, built_site):
+    drafts = {lab.name for lab in description.of_course(REPOSITORY, drafts=True) if lab.draft}
     for reading in READINGS:
-        assert built_site / "readings" / f"{reading.stem}.html" in built
-        assert f"slides/{reading.stem}.html" in built[built_site / "slides.html"].links
+        shown = reading.stem not in drafts
+        assert (built_site / "readings" / f"{reading.stem}.html" in built) is shown
+        assert (f"slides/{reading.stem}.html" in built[built_site / "slides.html"].links) is shown
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_site_has_no_page_for_instructors_alone(built):
+    assert [path for path in built if "teaching" in path.parts] == []
