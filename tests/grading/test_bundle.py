@@ -58,7 +58,7 @@ def test_of_the_real_labs_too_nothing_secret_is_in_the_files_of_the_zip():
     assert not [name for name in files if name.startswith(outside)]
     for lab in source.labs(REPOSITORY):
         secret, given = release.secrets(lab)
-        hidden = {line for line in secret - given if len(line) >= 40}
+        hidden = {line for line in secret - given if len(line) >= 40 and not line.startswith(("from ", "import "))}
         later = [f"labs/{other.name}/given/" for other in source.labs(REPOSITORY) if other.name > lab.name]
         # a later lab gives what it starts from to those who have nothing of their own
         files_now = {name: found for name, found in lines.items() if not name.startswith(tuple(later))}

@@ -74,7 +74,9 @@ def test_a_solution_has_outputs_to_compare(chapter):
 def test_a_stored_output_holds_no_place_of_the_machine_that_made_it(chapter):
     outputs = [cell.outputs for cell in notebooks.read(chapter.path).cells if cell.cell_type == "code"]
     text = json.dumps(outputs)
-    found = re.findall(r"(?:/tmp/|/home/|/root/|/Users/|[A-Z]:\\\\)[^\s\"']*|\S*/site-packages/| at 0x[0-9a-f]{6,}", text)
+    found = re.findall(
+        r"(?:/tmp/|/home/|/root/|/Users/|[A-Z]:\\\\)[^\s\"']*|\S*/site-packages/| at 0x[0-9a-f]{6,}", text
+    )
     assert found == []
 
 
