@@ -90,7 +90,7 @@ def test_a_packed_body_is_unpacked(encoding, pack):
         (b"", {"media_type": "text/plain"}, "expected application/x-protobuf or application/json"),
         (b"x", {"encoding": "br"}, "expected the Content-Encoding gzip, deflate or none, got 'br'"),
         (b"no gzip", {"encoding": "gzip"}, "the body is not gzip"),
-        (gzip.compress(b"x" * 1000)[:-12], {"encoding": "gzip"}, "the body ends before its gzip does"),
+        (gzip.compress(b"x" * 1000, mtime=0)[:-12], {"encoding": "gzip"}, "the body ends before its gzip does"),
         (bytes(otlp.MAX_BYTES + 1), {}, "the body has more than 2 MiB"),
         (request(trace_id=b"short").SerializeToString(), {}, "has no trace id of 16 bytes"),
         (request(trace_id=bytes(16)).SerializeToString(), {}, "has no trace id of 16 bytes"),
