@@ -90,10 +90,10 @@ class Plan:
     power: float = 0.8
     complaint_margin: float = 0.02
 
-    def as_experiment(self, name: str = "warnings-v2") -> dict[str, Any]:
+    def as_experiment(self) -> dict[str, Any]:
         """Return the plan in the form of an `experiment.yaml`, as `decide()` receives it."""
         return {
-            "name": name,
+            "name": "warnings-v2",
             "unit": self.unit,
             "versions": dict.fromkeys(self.versions, 0.5),
             "metric": "cost",

@@ -312,6 +312,13 @@ def test_a_name_that_is_somebodys_id_is_refused(root, tmp_path, hand_in):
     assert "'ada' is the id of somebody else, ada (Ada Lovelace)" in next(iter(refused.values()))
 
 
+def whose_newer_work(root, tmp_path, hand_in):
+    """Whose work a newer hand-in of John Smith is taken for, in the next export."""
+    name = "John Smith_31_assignsubmission_file/w.zip"
+    newer = zipped(tmp_path / "e2.zip", {name: hand_in("30", EARLY + dt.timedelta(days=1))})
+    return [one.student for one in collecting.collect(root, newer, lab=LAB)[0]]
+
+
 def test_a_decision_is_remembered(root, tmp_path, hand_in):
     know(
         root,
@@ -324,11 +331,7 @@ def test_a_decision_is_remembered(root, tmp_path, hand_in):
     alone = tmp_path / "John Smith_31_assignsubmission_file_w.zip"
     alone.write_bytes(hand_in("20"))
     assert collecting.collect_student(root, alone, lab=LAB, student="js2").student == "js2"
-    newer = zipped(
-        tmp_path / "e2.zip",
-        {"John Smith_31_assignsubmission_file/w.zip": hand_in("30", EARLY + dt.timedelta(days=1))},
-    )
-    assert [one.student for one in collecting.collect(root, newer, lab=LAB)[0]] == ["js2"]
+    assert whose_newer_work(root, tmp_path, hand_in) == ["js2"]
 
 
 def test_a_decision_about_a_file_inside_moodles_folder_is_remembered(root, tmp_path, hand_in):
@@ -337,11 +340,7 @@ def test_a_decision_about_a_file_inside_moodles_folder_is_remembered(root, tmp_p
     alone.parent.mkdir()
     alone.write_bytes(hand_in("20"))
     assert collecting.collect_student(root, alone, lab=LAB, student="js2").student == "js2"
-    newer = zipped(
-        tmp_path / "e2.zip",
-        {"John Smith_31_assignsubmission_file/w.zip": hand_in("30", EARLY + dt.timedelta(days=1))},
-    )
-    assert [one.student for one in collecting.collect(root, newer, lab=LAB)[0]] == ["js2"]
+    assert whose_newer_work(root, tmp_path, hand_in) == ["js2"]
 
 
 def test_a_decision_about_one_student_of_an_export_is_remembered(root, tmp_path, hand_in):
