@@ -13,6 +13,8 @@ solve() {
 
 solve --extra test --extra site "$@" --output-file requirements.lock
 
+# Extras may be installed together: each keeps the pins of those before it.
+pinned="--constraints requirements.lock"
 list_extras='import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"])'
 for extra in $("$bin/python" -c "$list_extras"); do
   case $extra in test | site) continue ;; esac
@@ -21,11 +23,12 @@ for extra in $("$bin/python" -c "$list_extras"); do
   mkdir -p env_setup/extras
   trap 'rm -f "$whole"' EXIT
   [ ! -f "$lock" ] || cp "$lock" "$whole" # earlier pins are kept
-  solve --extra "$extra" --constraints requirements.lock "$@" --output-file "$whole"
+  # shellcheck disable=SC2086
+  solve --extra "$extra" $pinned "$@" --output-file "$whole"
   awk 'FNR == NR { if (/^[A-Za-z0-9]/) { split($1, part, "=="); there[part[1]] = 1 } next }
        /^[A-Za-z0-9]/ { split($1, part, "=="); keep = !(part[1] in there) }
        /^#/ { print; next }
        keep' requirements.lock "$whole" >"$lock"
-  grep -q '^[A-Za-z0-9]' "$lock" || rm "$lock"
+  if grep -q '^[A-Za-z0-9]' "$lock"; then pinned="$pinned --constraints $lock"; else rm "$lock"; fi
   rm -f "$whole"
 done
