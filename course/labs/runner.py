@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -74,21 +75,53 @@ class Policy:
     stop_at_error: bool = False
 
 
+class Cause(StrEnum):
+    """Why a cell did not run to its end.
+
+    Attributes:
+        TIME: it passed a limit of time, or could not be interrupted at one.
+        DEATH: its kernel ended, and nobody knows why.
+        EXCESS: it printed too much, took what the sandbox does not give, or sent what is no message.
+    """
+
+    TIME = "time"
+    DEATH = "death"
+    EXCESS = "excess"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A cell that did not run to its end: why, and the same as a sentence."""
+
+    cause: Cause
+    text: str
+
+
+@dataclass
+class Report:
+    """What became of a notebook that was run, besides its outputs.
+
+    Attributes:
+        notes: what whoever asked for it should know: kernels that were stopped, and why; floods; results that are none.
+        stopped: by the position of the cell.
+    """
+
+    notes: list[str] = field(default_factory=list)
+    stopped: dict[int, Stop] = field(default_factory=dict)
+
+
 def environment() -> dict[str, str]:
     """What a kernel that is not sandboxed finds: one thread, and no folder of shipped files but its own."""
     return {**{key: value for key, value in os.environ.items() if key != "COURSE_SHIPPED"}, **ONE_THREAD}
 
 
-def run(nb: NotebookNode, folder: Path, policy: Policy) -> list[str]:
+def run(nb: NotebookNode, folder: Path, policy: Policy) -> Report:
     """Run a notebook in place, filling in its outputs.
 
     Args:
         nb: the notebook. With an examiner, what it calls a grade cell is judged by the question of that id and not run.
         folder: where the kernel works.
         policy: how.
-
-    Returns:
-        What whoever asked for it should know: kernels that were stopped, and why; floods; results that are none.
 
     A cell that ends its kernel costs no other cell: the next one gets a new kernel, in the same folder, in which the
     cells above have run again but for the one that ended it.
@@ -120,12 +153,9 @@ def local_manager() -> Any:
         shutil.rmtree(sockets, ignore_errors=True)
 
 
-async def _run(nb: NotebookNode, folder: Path, policy: Policy) -> list[str]:
-    notes: list[str] = []
+async def _run(nb: NotebookNode, folder: Path, policy: Policy) -> Report:
     examined = [policy.examiner is not None and notebooks.is_graded(cell) for cell in nb.cells]
-    async with _Kernel(
-        nb, examined, folder, policy, lambda index, text: notes.append(f"cell {index + 1}: {text}")
-    ) as it:
+    async with _Kernel(nb, examined, folder, policy) as it:
         for index, cell in enumerate(nb.cells):
             if cell.cell_type != "code" or not cell.source.strip():
                 continue
@@ -137,7 +167,7 @@ async def _run(nb: NotebookNode, folder: Path, policy: Policy) -> list[str]:
             await it.run(index)
             if policy.examiner is not None and any(MIME in output.get("data", {}) for output in cell.outputs):
                 it.note(index, "a cell that is not graded displayed a result; it does not count")
-    return notes
+        return it.report
 
 
 class _Client(NotebookClient):
@@ -208,19 +238,18 @@ class _Kernel:
     """The kernel, the cells that it runs, and what became of it.
 
     Attributes:
+        report: what is told of the run; the cells that it names as stopped are not run again in another kernel.
         ended: why there is no kernel any more; None while there is one.
         left, wall_left: what the cells may still use, in seconds of processor time and of the clock.
-        stopped_cells: which cells were stopped or ended the kernel, and are not run again in another one.
     """
 
     nb: NotebookNode
     examined: list[bool]
     folder: Path
     policy: Policy
-    note: Callable[[int, str], None]
-    ended: str | None = None
+    report: Report = field(default_factory=Report)
+    ended: Stop | None = None
     restarts: int = RESTARTS
-    stopped_cells: set[int] = field(default_factory=set)
     left: float = field(init=False)
     wall_left: float = field(init=False)
     client: _Client = field(init=False)
@@ -268,6 +297,10 @@ class _Kernel:
                 await self.client.km.shutdown_kernel(now=True)
             await self.client.km.cleanup_resources()
 
+    def note(self, index: int, text: str) -> None:
+        """Add a note about a cell to the report."""
+        self.report.notes.append(f"cell {index + 1}: {text}")
+
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
         """While the block runs, nothing of the kernel does, where it is in a sandbox that can stop it."""
@@ -286,7 +319,7 @@ class _Kernel:
         cell = self.nb.cells[index]
         cell.outputs = []
         if self.ended is not None and not await self._started_again(index):
-            _explain(cell, f"not run: {self.ended} (further up)")
+            _explain(cell, f"not run: {self.ended.text} (further up)")
             return
         late = await self._run(cell, index)
         await self._conclude(cell, index, late)
@@ -309,14 +342,14 @@ class _Kernel:
         self.ended = None
         for earlier in range(index):
             cell = self.client.nb.cells[earlier]
-            if cell.cell_type != "code" or not cell.source.strip() or earlier in self.stopped_cells:
+            if cell.cell_type != "code" or not cell.source.strip() or earlier in self.report.stopped:
                 continue
             late = await self._run(cell, earlier)
             if late or self.ended is not None:
                 self.ended = why
                 await self._kill()
                 return False
-        left_out = ", ".join(str(one + 1) for one in sorted(self.stopped_cells))
+        left_out = ", ".join(str(one + 1) for one in sorted(self.report.stopped))
         self.note(index, f"it ran in a new kernel, in which the cells above had run again, except for cell {left_out}")
         return True
 
@@ -330,14 +363,18 @@ class _Kernel:
         except CellExecutionError as error:
             raise RunError(str(error).strip()) from None
         except DeadKernelError:
-            self.ended = self._how_it_ended() or "the kernel ended while this cell ran"
             if self.client.flooded:
-                self.ended = f"the cell printed more than {self.policy.output_bytes * FLOOD / 1e6:g} MB"
+                printed = f"the cell printed more than {self.policy.output_bytes * FLOOD / 1e6:g} MB"
+                self.ended = Stop(Cause.EXCESS, printed)
+            elif how := self._how_it_ended():
+                self.ended = Stop(Cause.EXCESS, how)
+            else:
+                self.ended = Stop(Cause.DEATH, "the kernel ended while this cell ran")
         except _Unstoppable as error:
-            late, self.ended = str(error), "this cell could not be stopped, so its kernel was"
+            late, self.ended = str(error), Stop(Cause.TIME, "this cell could not be stopped, so its kernel was")
         except Exception as error:  # whatever a hostile kernel sends must not end the grading of the rest
             log.warning("the kernel's answers could not be used: %s", error)
-            self.ended = "the kernel answered in a way that could not be understood"
+            self.ended = Stop(Cause.EXCESS, "the kernel answered in a way that could not be understood")
         self.left -= used.used_s()
         self.wall_left -= used.wall_s()
         return late
@@ -393,18 +430,23 @@ class _Kernel:
             cut = f"only the first {self.policy.output_bytes / 1e6:g} MB of the output were kept"
             self.note(index, cut)
             _explain(cell, cut)
+        if late:
+            self.report.stopped[index] = Stop(Cause.TIME, late)
+        elif self.ended is not None:
+            self.report.stopped[index] = self.ended
         if self.ended is None and (self.left <= 0 or self.wall_left <= 0):
             by_clock = f"took longer than {self.policy.notebook_wall_s:g} seconds"
             by_processor = f"used more than {self.policy.notebook_s:g} seconds"
-            self.ended = f"all cells together {by_clock if self.wall_left <= 0 else by_processor}"
-        if late or self.ended is not None:
-            self.stopped_cells.add(index)
+            together = f"all cells together {by_clock if self.wall_left <= 0 else by_processor}"
+            self.ended = Stop(Cause.EXCESS, together)
+            self.report.stopped.setdefault(index, self.ended)
         if self.ended is not None:
             await self._kill()
-            self.note(index, self.ended)
-            _explain(cell, self.ended)
+            self.note(index, self.ended.text)
+            _explain(cell, self.ended.text)
         if self.policy.stop_at_error and (late or self.ended is not None):
-            raise RunError(f"cell {index + 1}: {self.ended or late.removesuffix(' and was stopped')}")
+            why = self.ended.text if self.ended is not None else late.removesuffix(" and was stopped")
+            raise RunError(f"cell {index + 1}: {why}")
 
     async def _kill(self) -> None:
         with contextlib.suppress(Exception):

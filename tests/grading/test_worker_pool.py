@@ -16,6 +16,7 @@ import pytest
 from course.grading.pipeline import assignment, submission, worker_pool
 from course.grading.pipeline.submission import Cell, Notebook, SubmissionOutcome, Work
 from course.grading.sandbox import policy, zygote
+from course.labs.runner import Cause, Stop
 
 KEY = assignment.Assignment("01_tiny", ())
 MARKS = "COURSE_TEST_MARKS"
@@ -108,20 +109,22 @@ def test_where_a_question_missed_its_deadline_all_is_tried_again_alone_and_then_
 
 
 @pytest.mark.parametrize(
-    ("stopped", "evalue", "blamed"),
+    ("stops", "blamed"),
     [
-        ("given()", "this cell did not finish within 30 seconds and was stopped", True),
-        ("given()", "the kernel ended while this cell ran", True),
-        ("given()", "the cell printed more than 40 MB", False),
-        ("answer()", "this cell did not finish within 30 seconds and was stopped", False),
+        ({1: Cause.TIME}, True),
+        ({1: Cause.DEATH}, True),
+        ({1: Cause.EXCESS}, False),
+        ({0: Cause.TIME}, False),
+        ({1: Cause.TIME, 0: Cause.TIME}, False),
+        ({1: Cause.TIME, 0: Cause.EXCESS}, True),
+        ({}, False),
     ],
 )
-def test_the_machine_is_blamed_for_cells_that_were_given_alone(stopped, evalue, blamed):
+def test_the_machine_is_blamed_if_the_first_cell_that_it_may_have_stopped_was_given(stops, blamed):
     source = assignment.SourceNotebook("n", {}, (), (assignment.hash_of("given()\n"),))
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in ("answer()", "given()")])
-    cell = next(cell for cell in nb.cells if cell.source == stopped)
-    cell.outputs = [nbformat.v4.new_output("error", ename="CellNotRun", evalue=evalue, traceback=[])]
-    assert bool(submission.starved(nb, source)) == blamed
+    stopped = {index: Stop(cause, "it was stopped") for index, cause in stops.items()}
+    assert bool(submission.starved(nb, source, stopped)) == blamed
 
 
 def test_several_killers_do_not_stop_the_rest(marks):

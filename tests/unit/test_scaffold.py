@@ -134,6 +134,10 @@ def test_a_new_lab_and_a_new_question_pass_the_tests_of_labs_as_they_are(tmp_pat
     folders = ("solutions/98_scratch", "tests/labs/98_scratch")
     for tool in (("ruff", "check"), ("ruff", "format", "--check"), ("codespell_lib",)):
         _passes(tmp_path, *tool, *folders)
+    # the package is the one of this repository, and so is what mypy remembers of it
+    cache = ("--cache-dir", str(REPOSITORY / ".mypy_cache"))
+    checks = (tmp_path / folders[0] / "checks").glob("*.py")
+    _passes(tmp_path, "mypy", *cache, "--scripts-are-modules", *map(str, checks))
     tests = ("tests/labs", "tests/unit/test_description.py", "tests/unit/test_site.py")
     names = "98_scratch and not small_edits or each_lab"
     said = _passes(tmp_path, "pytest", *tests, "-q", "-n", "0", "-p", "no:cacheprovider", "-k", names)

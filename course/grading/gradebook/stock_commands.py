@@ -57,7 +57,7 @@ class ExecuteInSandbox(NbGraderPreprocessor):
             folder = top / "work"
             submission.lay_out(folder, files)
             settings = Settings(self.cell_s, cell_wall_s=max(self.cell_s, self.cell_wall_s), sandboxed=self.sandboxed)
-            notes = execute(nb, folder, settings, given=asked.given | asked.questions)
+            notes = execute(nb, folder, settings, given=asked.given | asked.questions).notes
             work = submission.Work("", {}, asked, settings)
             notes += settlement.settle(nb, lambda: submission.of_solution(work, source))
             for note in notes:

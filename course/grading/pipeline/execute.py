@@ -61,7 +61,7 @@ def execute(
     settings: Settings = _FOR_STUDENTS,
     grader_env: Mapping[str, str] | None = None,
     given: Mapping[str, bytes] | None = None,
-) -> list[str]:
+) -> runner.Report:
     """Run a notebook in place, filling in its outputs. Never raises for what a student's cell does.
 
     Args:
@@ -73,9 +73,6 @@ def execute(
         grader_env: further environment of the trusted process, such as COURSE_HOLDOUT.
         given: the lab's own files as path → content, its questions in `checks/` among them, for the trusted process
             to read in the folder in which it starts.
-
-    Returns:
-        What the instructor should know: kernels that were stopped, and why; floods; results that are none.
 
     Raises:
         sandbox.NoSandbox: there is no sandbox on this machine, and the settings want one.

@@ -16,7 +16,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -31,16 +31,11 @@ from course.grading.pipeline import assignment, restore, sanitize, settlement
 from course.grading.pipeline.assignment import Assignment, SourceNotebook
 from course.grading.pipeline.execute import Settings, execute
 from course.grading.sandbox import policy, zygote
+from course.labs.runner import Cause, Stop
 from course.student import saved_notebooks
 
 MAX_TEXT = 20_000  # characters kept of what a result says
-ENDED = ("CellTimeoutError", "CellNotRun", "KeyboardInterrupt")  # errors of cells that were stopped, not of their own
-MACHINES = (  # what the runner says of a cell that was stopped
-    "this cell did not finish",
-    "this cell used more than",
-    "this cell could not be stopped",
-    "the kernel ended while",
-)
+ENDED = ("CellNotRun", "KeyboardInterrupt")  # errors of cells that were stopped, not of their own
 KEPT_OUTPUT = 100_000  # characters kept of one output of a student's cell
 
 
@@ -325,15 +320,15 @@ def _grade_notebook(
         done.answers = [AnswerCell(cell.name, True, "") for cell in source.cells if cell.solution]
         return done
     with clock("run"):
-        notes = execute(notebook, folder, work.settings, given=work.assignment.given | work.assignment.questions)
+        report = execute(notebook, folder, work.settings, given=work.assignment.given | work.assignment.questions)
     done.late = settlement.has_late(notebook)
     if solution is not None:
         with clock("settle"):
-            notes += settlement.settle(notebook, solution)
+            report.notes += settlement.settle(notebook, solution)
     if ran is not None:
         ran.append(notebook)
-    done.notes += [*notes, *_stopped(notebook)]
-    done.starved = starved(notebook, source)
+    done.notes += [*report.notes, *_stopped(notebook)]
+    done.starved = starved(notebook, source, report.stopped)
     with clock("judge"):
         _judge(notebook, done, _shipped(work.files))
         _trim(notebook)
@@ -344,23 +339,24 @@ def _grade_notebook(
     return done
 
 
-def starved(notebook: NotebookNode, source: SourceNotebook) -> str:
+def starved(notebook: NotebookNode, source: SourceNotebook, stopped: Mapping[int, Stop]) -> str:
     """Why the machine may be at fault for what a notebook lost: the first cell that was stopped is one that was given.
+
+    Args:
+        notebook, source: what ran, and what it was made from.
+        stopped: which cells did not run to their end, by position.
 
     Returns:
         A sentence for a person; empty where nothing was stopped, or an answer was the first.
     """
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            said = str(output.get("evalue")) if output.output_type == "error" else ""
-            if output.get("ename") == "CellTimeoutError" or said.startswith(MACHINES):
-                if assignment.hash_of(cell.source) not in source.given:
-                    return ""
-                line = cell.source.strip().partition("\n")[0][:80]
-                return (
-                    f"The given cell {line!r} was stopped ({said or 'it took too long'}), also when tried again alone"
-                )
-    return ""
+    blamed = [index for index, stop in stopped.items() if stop.cause in (Cause.TIME, Cause.DEATH)]
+    if not blamed:
+        return ""
+    cell = notebook.cells[min(blamed)]
+    if assignment.hash_of(cell.source) not in source.given:
+        return ""
+    line = cell.source.strip().partition("\n")[0][:80]
+    return f"The given cell {line!r} was stopped ({stopped[min(blamed)].text}), also when tried again alone"
 
 
 def _stopped(notebook: NotebookNode) -> Iterator[str]:

@@ -6,14 +6,14 @@ question = Question("${title}", points=2)
 
 
 @question.check(points=1)
-def is_a_whole_number():
+def is_a_whole_number() -> None:
     """${key} is a whole number"""
     expect(answer("${key}"), "${key}").is_instance(int)
 
 
 ### BEGIN HIDDEN TESTS
 @question.check(points=1, needs=is_a_whole_number, hidden=True, hint="a product is what `*` gives")
-def is_the_product():
+def is_the_product() -> None:
     """${key} is the product of both numbers"""
     expect(answer("${key}"), "${key}").equals(42)
 

@@ -202,7 +202,7 @@ class Arena:
             prepare(folder)
         began = time.monotonic()
         secret = {"COURSE_TEST_SECRET": f"{CANARY}-environment"}
-        notes = execute(nb, folder, settings, secret, given={"checks/q.py": question.encode()})
+        notes = execute(nb, folder, settings, secret, given={"checks/q.py": question.encode()}).notes
         seconds = time.monotonic() - began
         remove(folder)
         return self.read(nb, notes, seconds)

@@ -83,7 +83,7 @@ MANGLED = {
 def grade(arena, cells):
     submitted = nbformat.v4.new_notebook(cells=[nbformat.from_dict(cell) for cell in (PLAIN, *cells)])
     nb, notes = restore(submitted, key(arena.GRADE_CELL))
-    notes += execute(nb, arena.folder(), arena.SETTINGS, given={"checks/q.py": arena.QUESTION.encode()})
+    notes += execute(nb, arena.folder(), arena.SETTINGS, given={"checks/q.py": arena.QUESTION.encode()}).notes
     graded = [found for found in nb.cells if found.metadata.get("nbgrader", {}).get("grade")]
     return [judge(found).score for found in graded], notes
 
