@@ -146,6 +146,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stages", default=None, help="keep the run of the solutions in this folder, and use it again")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One process more than there are processors: tests wait for servers, kernels and engines for much of their time."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # which xdist reads itself
+    from course.grading.pipeline.worker_pool import processors
+
+    return processors() + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is exhaustive, unless all is asked for, or a test by its name; begin with what may take longest.
 
