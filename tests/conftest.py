@@ -148,7 +148,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """One process more than there are processors: tests wait for servers, kernels and engines for much of their time."""
+    """One process more than there are processors, for tests often wait for servers, kernels and engines."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None  # which xdist reads itself
     from course.grading.pipeline.worker_pool import processors
