@@ -13,7 +13,7 @@ import pytest
 from course.labs import description, notebooks, source
 
 OPENING = ["What you will ship", "Objectives", "Before you start", "Time"]
-CLOSING = ["Summary", "Take away", "Going further"]
+CLOSING = ["Summary", "Test yourself", "Take away", "Going further"]
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 
 
@@ -38,11 +38,27 @@ def test_no_heading_level_is_skipped(headings):
     assert jumps == []
 
 
-def test_the_chapter_opens_and_closes_with_its_sections_in_order(headings):
+def test_the_chapter_opens_and_closes_with_its_sections_in_order(chapter, headings):
     sections = [text for level, text in headings if level == 2]
     assert sections[: len(OPENING)] == OPENING
-    assert [text for text in sections if text in CLOSING] == CLOSING
+    lab = description.find(chapter.path.parent)
+    wanted = [text for text in CLOSING if text != "Test yourself" or (lab is not None and not lab.draft)]
+    assert [text for text in sections if text in wanted] == wanted
     assert sections.index("Summary") > len(OPENING) - 1
+
+
+def test_each_question_to_oneself_has_answers_of_which_one_is_right(markdown):
+    """They need no code and no kernel: an answer is folded, and opens with why it is right or wrong."""
+    for cell in markdown:
+        if not cell.source.startswith("## Test yourself"):
+            continue
+        _, *questions = re.split(r"(?m)^\*\*\d\. ", cell.source)
+        assert 3 <= len(questions) <= 5
+        for question in questions:
+            answers = re.findall(r"<details><summary>(.+)</summary>\n\n(.+)\n\n</details>", question)
+            assert len(answers) >= 3, question
+            assert [why.startswith("Right") for _, why in answers].count(True) == 1, question
+            assert not [text for text, _ in answers if "`" in text], "Markdown is not read in <summary>"
 
 
 def test_no_two_sections_have_the_same_title(headings):
