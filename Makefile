@@ -12,7 +12,7 @@ MOVED := $(shell [ "$$(cat "$(ENV)/course-environment" 2>/dev/null)" = "$(CURDIR
 JUPYTERLAB = "$(BIN)/jupyter" lab --config=env_setup/jupyterlab/config.py
 
 .DEFAULT_GOAL := help
-.PHONY: moved help env extra lab hello course test doctor cluster lock lint release reference image bundle status submit collect grade feedback report export bench site clean
+.PHONY: moved help env extra lab hello course test doctor cluster lock lint release reference image bundle status submit collect grade feedback report solutions export bench site clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -81,6 +81,9 @@ feedback: env ## write the feedback for students: make feedback LAB=...
 
 report: env ## write what the class did, as a page and for Canvas and Moodle: make report LAB=...
 	@"$(BIN)/course" report $(LAB) $(ARGS)
+
+solutions: env ## write a lab's solutions for students, after the deadline: make solutions LAB=... (ARGS=--here for yourself)
+	@"$(BIN)/course" solutions "$(or $(LAB),$(error say which lab: make solutions LAB=01))" $(ARGS)
 
 bench: env ## measure grading against nbgrader; or WHAT=serving, a service; or WHAT=labs, what grading adds
 	@"$(BIN)/python" -W ignore "benchmarks/$(or $(WHAT),grading).py" $(ARGS)

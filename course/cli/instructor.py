@@ -1,4 +1,4 @@
-"""Verbs for instructors: collect, roster, verify, grade, feedback, report, export."""
+"""Verbs for instructors: collect, roster, verify, grade, feedback, report, export, solutions."""
 
 from __future__ import annotations
 
@@ -355,6 +355,26 @@ def export(context: click.Context, to: Path | None) -> None:
     lines, warned = grades_csv.export(root_folder(context), target)
     click.echo(f"{target}: {lines} lines")
     _warn(warned)
+
+
+@main.command()
+@click.argument("lab", shell_complete=labs_there)
+@click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="By default dist/LAB-solutions.zip.")
+@click.option("--here", is_flag=True, help="Write the folder solved/LAB of this course instead: for learning alone.")
+@click.pass_context
+def solutions(context: click.Context, lab: str, to: Path | None, here: bool) -> None:
+    """Write the solutions of LAB for students: solved notebooks, all checks, and what people get wrong.
+
+    \b
+    Example, after the deadline:
+      course solutions 01
+    """
+    from course.labs import solved
+
+    if here and to is not None:
+        raise click.UsageError("--here writes a folder and --to a zip: choose one")
+    written = solved.write(root_folder(context), lab, target=to, here=here)
+    click.echo(f"{written} (hidden checks are in it: give it out after the deadline)" if not here else f"{written}")
 
 
 def _warn(sentences: list[str]) -> None:
