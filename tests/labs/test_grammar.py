@@ -12,6 +12,7 @@ import pytest
 
 from course.labs import description, notebooks, source
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 OPENING = ["What you will ship", "Objectives", "Before you start", "Time"]
 CLOSING = ["Summary", "Test yourself", "Take away", "Going further"]
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
@@ -98,6 +99,15 @@ def test_every_link_to_a_file_leads_somewhere(chapter, markdown):
             if not (chapter.path.parent / target.partition("#")[0]).exists():
                 broken.append(target)
     assert broken == []
+
+
+def test_a_link_to_the_glossary_names_one_of_its_terms(markdown):
+    """Of a page's headings, JupyterLab, GitHub and the site make the same anchors where these are small letters."""
+    terms = re.findall(r"(?m)^## (.+)$", (REPOSITORY / "solutions" / "glossary.md").read_text(encoding="utf-8"))
+    anchors = {re.sub(r"[^\w -]", "", term.lower()).replace(" ", "-") for term in terms}
+    linked = [link for cell in markdown for link in re.findall(r"\(\.\./glossary\.md#([^)]*)\)", cell.source)]
+    assert set(linked) - anchors == set()
+    assert len(linked) == len(set(linked)), "a term is linked where it is used first"
 
 
 def test_a_link_says_where_it_leads(markdown):
