@@ -103,7 +103,7 @@ def test_every_link_to_a_file_leads_somewhere(chapter, markdown):
 
 def test_a_link_to_the_glossary_names_one_of_its_terms(markdown):
     """Of a page's headings, JupyterLab, GitHub and the site make the same anchors where these are small letters."""
-    terms = re.findall(r"(?m)^## (.+)$", (REPOSITORY / "solutions" / "glossary.md").read_text(encoding="utf-8"))
+    terms = re.findall(r"(?m)^### (.+)$", (REPOSITORY / "solutions" / "glossary.md").read_text(encoding="utf-8"))
     anchors = {re.sub(r"[^\w -]", "", term.lower()).replace(" ", "-") for term in terms}
     linked = [link for cell in markdown for link in re.findall(r"\(\.\./glossary\.md#([^)]*)\)", cell.source)]
     assert set(linked) - anchors == set()
