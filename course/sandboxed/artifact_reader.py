@@ -143,19 +143,22 @@ def convert_and_predict(
         encode, scale: the columns that are one-hot encoded and scaled.
 
     Returns:
-        {"probability": of the ONNX model, "expected": of the pipeline, "inputs": name → type} or a problem.
+        {"probability": of the ONNX model, "expected": of the pipeline, "inputs": name → type, "type": of what convert
+        returned} or a problem. An ONNX model that is no bytes yet is written out.
     """
     import onnxruntime
 
     model = small_model(flights, late, encode, scale)
     made = importlib.import_module(module).convert(model, flights)
+    kind = type(made).__name__
     made = made.SerializeToString() if hasattr(made, "SerializeToString") else made
     if not isinstance(made, bytes | bytearray | memoryview):
-        return {"problem": "bytes", "detail": type(made).__name__}
+        return {"problem": "bytes", "detail": kind}
     session = onnxruntime.InferenceSession(bytes(made), _options(), providers=["CPUExecutionProvider"])
     answer = run_onnx(session, others)
     expected = model.predict_proba(others)[:, 1]
-    return answer | {"expected": expected, "inputs": {part.name: part.type for part in session.get_inputs()}}
+    inputs = {part.name: part.type for part in session.get_inputs()}
+    return answer | {"expected": expected, "inputs": inputs, "type": kind}
 
 
 def open_by(module: str, file: str) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from course import flights
 from course.checks.core.expectations import Unmet
 from course.checks.http import contracts, services
 from course.checks.http.course_artifact import course_artifact, service_with
+from course.checks.http.helped_services import entry
 from course.checks.model.labelled import labelled
+from course.sandboxed import programs
 
 REFERENCE = Path(__file__).resolve().parents[2] / "solutions" / "03_flask_api" / "given" / "reference" / "artifact"
 
@@ -119,3 +121,27 @@ def test_a_service_is_started_with_it_in_place_of_its_own(shipped):
     )
     assert service_with(course_artifact(0.125)).get("/").json()["threshold"] == 0.125
     assert services.service().get("/").json() == json.loads((REFERENCE / "metrics.json").read_text())
+
+
+def test_a_service_is_judged_with_the_courses_part_in_place_of_one_that_keeps_it_from_starting(shipped):
+    stand_in = Path(programs.__file__).with_name("stand_in.py").read_text(encoding="utf-8")
+    ship(shipped, "course_api.py", stand_in.replace("def create_app", "from scoring import Scorer\n\n\ndef create_app"))
+    ship(shipped, "api.py", "from course_api import create_app\n")
+    ship(
+        shipped, "wsgi.py", "from pathlib import Path\nfrom api import create_app\napp = create_app(Path('artifact'))\n"
+    )
+    ship(shipped, "scoring.py", "raise NotImplementedError\n")
+    artifact = course_artifact()
+    begins = entry(artifact)
+    assert {name for name in begins.files if name in ("course_scoring.py", "course_openapi.py")} == {
+        "course_scoring.py"
+    }
+    assert begins.service(artifact).get("/ready").status == 200
+    with pytest.raises(Unmet, match=r"did not start"):
+        service_with(artifact).get("/ready")
+
+
+def test_a_service_whose_own_file_is_at_fault_gets_no_help(shipped):
+    ship(shipped, "api.py", "raise NotImplementedError\n")
+    ship(shipped, "wsgi.py", "from api import create_app\napp = create_app(None)\n")
+    assert entry(course_artifact()).module == "wsgi"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course.checks import CheckFailed, as_dict, as_list, as_number, as_text, as_whole_number, expect, fail
-from course.checks.core.expectations import MAX_SHOWN, NotGradedHere, not_graded_here, show
+from course.checks.core.expectations import MAX_SHOWN, NotGradedHere, Unmet, not_graded_here, show
 
 FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", None]}, index=["p", "q"])
 PLAIN = st.recursive(
@@ -265,3 +265,11 @@ def test_what_came_is_shown_as_python_writes_it():
 
     assert failure(check).actual == "'2'"
     assert "digits" in failure(as_number, BEYOND).actual
+
+
+@pytest.mark.parametrize("value", [[], {"a": 1}, 7, None])
+def test_a_failure_shows_any_value_as_text(value):
+    problem = Unmet("a title", "a reason", expected=value, actual=value)
+    assert all(
+        shown is None if value is None else isinstance(shown, str) for shown in (problem.expected, problem.actual)
+    )

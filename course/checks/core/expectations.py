@@ -19,9 +19,11 @@ MAX_SHOWN = 300
 class CheckFailed(Exception):
     """The student's work is not as it should be: a reason, what was expected, what came, and a hint."""
 
-    def __init__(self, reason: str, *, expected: str | None = None, actual: str | None = None, hint: str | None = None):
+    def __init__(self, reason: str, *, expected: Any = None, actual: Any = None, hint: str | None = None):
         super().__init__(reason)
-        self.reason, self.expected, self.actual, self.hint = reason, expected, actual, hint
+        self.reason, self.hint = reason, hint
+        self.expected: str | None = expected if expected is None or isinstance(expected, str) else show(expected)
+        self.actual: str | None = actual if actual is None or isinstance(actual, str) else show(actual)
 
 
 class Unmet(CheckFailed):
@@ -30,7 +32,7 @@ class Unmet(CheckFailed):
     A question shows it once, as a line of its own with the given title, and skips the checks that need it.
     """
 
-    def __init__(self, title: str, reason: str, **details: str | None):
+    def __init__(self, title: str, reason: str, **details: Any):
         super().__init__(reason, **details)
         self.title = title
 

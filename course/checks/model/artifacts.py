@@ -415,7 +415,8 @@ class Formats:
 
         Returns:
             {"probability": by ONNX, "expected": by the same pipeline fitted here, "inputs": name → type, "as_array":
-            whether the probabilities came as an array, and not as a list of dictionaries}.
+            whether the probabilities came as an array, and not as a list of dictionaries, "type": the name of the type
+            that it returned}.
 
         Raises:
             Unmet: it is missing or fails, or what it returns is no ONNX model with those inputs.
@@ -441,6 +442,7 @@ class Formats:
             "expected": expected,
             "inputs": inputs if isinstance(inputs, dict) else {},
             "as_array": not answer.get("dictionaries"),
+            "type": str(answer.get("type"))[:100],
         }
 
     def open_skops(self, file: str) -> dict[str, Any]:

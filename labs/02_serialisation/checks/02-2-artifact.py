@@ -12,6 +12,7 @@ from course import flights
 from course.checks import Question, Unmet, expect, fail, fixture
 from course.checks.model import probability_metrics as measure
 from course.checks.model.artifacts import MODELS, Artifact, artifact_folder, flights_as_json
+from course.checks.model.flight_schemas import inlined
 from course.checks.model.labelled import labelled
 
 question = Question("The artifact", points=16)
@@ -91,6 +92,29 @@ def real_flights_are_accepted(shipped: Artifact, autumn: pd.DataFrame) -> None:
             fail("schema.json refuses a real flight", expected=f"accepted: {flight}", actual=problem)
     if not shipped.verdicts([{}])[0]:
         fail("schema.json accepts everything, also an empty object", hint="name the properties that are required")
+
+
+FIELDS = ("carrier", "origin", "dest", "distance", "planned_departure", "planned_arrival")
+
+
+def parts(rule: Any) -> list[dict[str, Any]]:
+    """A schema and those that it is put together from."""
+    if not isinstance(rule, dict):
+        return []
+    others = [part for name in ("allOf", "anyOf", "oneOf") if isinstance(rule.get(name), list) for part in rule[name]]
+    return [rule, *(part for part in others[:50] if isinstance(part, dict))]
+
+
+@question.check(points=1)
+def fields_are_described(shipped: Artifact) -> None:
+    """each field in schema.json has a description"""
+    named: list[Any] = [part.get("properties") for part in parts(inlined(shipped.object("schema.json")))]
+    for name in FIELDS:
+        rules = [rule for found in named if isinstance(found, dict) for rule in parts(found.get(name))]
+        said = [rule["description"] for rule in rules if isinstance(rule.get("description"), str)]
+        if not any(text.strip() for text in said):
+            hint = f'"{name}": {{"type": …, "description": "what it is, and in which unit"}}'
+            fail(f"the field {name} has no description", hint=hint)
 
 
 @question.check(points=1)

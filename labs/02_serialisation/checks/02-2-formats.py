@@ -36,18 +36,37 @@ def small_late(small: pd.DataFrame) -> pd.Series:
     return (small["minutes"] > 700) ^ (small["airport"] == "LAX")
 
 
-@question.check(points=2)
+NUMBERS = ["minutes", "miles"]
+
+
+@question.check(points=1)
 def feed_has_one_array_a_column(formats: Formats, small: pd.DataFrame) -> None:
-    """feed() gives one array a column, of shape (n, 1): numbers as float32, text as it is"""
-    arrays = formats.feed(small.head(5))
-    for name in ("minutes", "miles"):
+    """feed() gives one array per column, of shape (n, 1), and numbers as float32"""
+    arrays = formats.feed(small[NUMBERS].head(5))
+    for name in NUMBERS:
         expect(str(arrays[name].dtype), f"the type of {name}").equals("float32", hint=".to_numpy(np.float32)")
         expect(arrays[name][:, 0]).is_close(small[name].head(5).to_numpy(np.float32), abs=1e-3)
+
+
+@question.check(points=1)
+def feed_keeps_text(formats: Formats, small: pd.DataFrame) -> None:
+    """feed() gives text as it is"""
+    arrays = formats.feed(small.head(5))
     for name in ("airport", "company"):
         expect([str(value) for value in arrays[name][:, 0]], name).equals(small[name].head(5).tolist())
 
 
-@question.check(points=2)
+@question.check(points=1)
+def convert_gives_bytes(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
+    """convert() returns bytes"""
+    table = small[NUMBERS]
+    answer = formats.convert(table.head(200), small_late.head(200), table.tail(200), encode=[], scale=NUMBERS)
+    if answer["type"] != "bytes":
+        hint = "what is written to a file is bytes: SerializeToString() makes them of an ONNX model"
+        fail("it returns something else", expected="bytes", actual=answer["type"], hint=hint)
+
+
+@question.check(points=1)
 def onnx_says_the_same(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
     """convert() makes an ONNX model that says the same as the pipeline, within 0.00001"""
     answer = formats.convert(small.head(200), small_late.head(200), small.tail(200), **KINDS)
@@ -63,7 +82,8 @@ def onnx_says_the_same(formats: Formats, small: pd.DataFrame, small_late: pd.Ser
 @question.check(points=1)
 def probabilities_are_an_array(formats: Formats, small: pd.DataFrame, small_late: pd.Series) -> None:
     """the ONNX model gives its probabilities as an array"""
-    answer = formats.convert(small.head(200), small_late.head(200), small.tail(200), **KINDS)
+    table = small[NUMBERS]
+    answer = formats.convert(table.head(200), small_late.head(200), table.tail(200), encode=[], scale=NUMBERS)
     if not answer["as_array"]:
         fail(
             "its probabilities come as a list of dictionaries",

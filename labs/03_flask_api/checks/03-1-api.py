@@ -9,6 +9,7 @@ from course import flights
 from course.checks import Question, Service, expect, fail, fixture
 from course.checks.http.contracts import Model, as_sent, route
 from course.checks.http.course_artifact import course_artifact, measure, service_with
+from course.checks.http.helped_services import Entry, entry
 from course.checks.http.messages import Response, post
 
 question = Question("The service", points=12)
@@ -22,9 +23,21 @@ def judge() -> Model:
 
 
 @fixture
-def api(judge: Model) -> Service:
+def shipped(judge: Model) -> Service:
     """The shipped service with that artifact; its server is kept for the next question."""
     return service_with(judge, server="flask")
+
+
+@fixture
+def begins(judge: Model) -> Entry:
+    """Where the service begins; other parts than api.py, which keep it from starting, are the course's."""
+    return entry(judge)
+
+
+@fixture
+def api(begins: Entry, judge: Model) -> Service:
+    """The service that is judged: the shipped one if it starts and gets ready, which two checks mind."""
+    return begins.service(judge)
 
 
 @fixture
@@ -110,15 +123,15 @@ def expect_about(answer: Response, artifact: Model) -> None:
 
 
 @question.check(points=1)
-def it_tells_that_it_lives(api: Service) -> None:
-    """/health answers 200 and {"status": "ok"}"""
-    expect_status_of(api, "/health", "ok")
+def it_tells_that_it_lives(shipped: Service) -> None:
+    """it starts, and /health answers 200 and {"status": "ok"}"""
+    expect_status_of(shipped, "/health", "ok")
 
 
 @question.check(points=1)
-def it_tells_that_it_is_ready(api: Service) -> None:
-    """/ready answers 200 and {"status": "ready"}"""
-    expect_status_of(api, "/ready", "ready")
+def it_tells_that_it_is_ready(shipped: Service) -> None:
+    """with its model, /ready answers 200 and {"status": "ready"}"""
+    expect_status_of(shipped, "/ready", "ready")
 
 
 @question.check(points=1)

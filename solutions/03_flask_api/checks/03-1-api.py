@@ -9,6 +9,7 @@ from course import flights
 from course.checks import Question, Service, expect, fail, fixture
 from course.checks.http.contracts import Model, as_sent, route
 from course.checks.http.course_artifact import course_artifact, measure, service_with
+from course.checks.http.helped_services import Entry, entry
 from course.checks.http.messages import Response, post
 
 question = Question("The service", points=12)
@@ -22,9 +23,21 @@ def judge() -> Model:
 
 
 @fixture
-def api(judge: Model) -> Service:
+def shipped(judge: Model) -> Service:
     """The shipped service with that artifact; its server is kept for the next question."""
     return service_with(judge, server="flask")
+
+
+@fixture
+def begins(judge: Model) -> Entry:
+    """Where the service begins; other parts than api.py, which keep it from starting, are the course's."""
+    return entry(judge)
+
+
+@fixture
+def api(begins: Entry, judge: Model) -> Service:
+    """The service that is judged: the shipped one if it starts and gets ready, which two checks mind."""
+    return begins.service(judge)
 
 
 @fixture
@@ -110,15 +123,15 @@ def expect_about(answer: Response, artifact: Model) -> None:
 
 
 @question.check(points=1)
-def it_tells_that_it_lives(api: Service) -> None:
-    """/health answers 200 and {"status": "ok"}"""
-    expect_status_of(api, "/health", "ok")
+def it_tells_that_it_lives(shipped: Service) -> None:
+    """it starts, and /health answers 200 and {"status": "ok"}"""
+    expect_status_of(shipped, "/health", "ok")
 
 
 @question.check(points=1)
-def it_tells_that_it_is_ready(api: Service) -> None:
-    """/ready answers 200 and {"status": "ready"}"""
-    expect_status_of(api, "/ready", "ready")
+def it_tells_that_it_is_ready(shipped: Service) -> None:
+    """with its model, /ready answers 200 and {"status": "ready"}"""
+    expect_status_of(shipped, "/ready", "ready")
 
 
 @question.check(points=1)
@@ -198,13 +211,13 @@ def bad_flights_are_refused(api: Service, predict: str, november: list[dict[str,
 
 ### BEGIN HIDDEN TESTS
 PROBE = """
-import os, shutil, tempfile
+import importlib, os, shutil, tempfile
 
 own = os.path.join(tempfile.mkdtemp(), "artifact")  # a copy that it may take away
 shutil.copytree(os.environ["LATE_FLIGHTS_ARTIFACT"], own)
 os.environ["LATE_FLIGHTS_ARTIFACT"] = own
 
-from wsgi import app as inner
+inner = importlib.import_module("{module}").app
 
 
 def app(environ, start_response):
@@ -215,7 +228,9 @@ def app(environ, start_response):
     return inner(environ, start_response)
 """
 FAULTY = """
-from wsgi import app
+import importlib
+
+app = importlib.import_module("{module}").app
 
 
 def fault():
@@ -247,12 +262,13 @@ def borderline(flight: dict[str, Any]) -> Borderline:
     hint="the service is started with another artifact, which is then taken away: what of yours is written into it, "
     "and what does it read when it is asked?",
 )
-def it_serves_another_artifact(predict: str, borderline: Borderline) -> None:
+def it_serves_another_artifact(begins: Entry, predict: str, borderline: Borderline) -> None:
     """with the course's artifact it tells and predicts, in December, what that artifact does, and reads it only once"""
     held_out, _ = flights.holdout()
     december, utc = as_sent(held_out.sample(400, random_state=7)), as_sent(held_out.sample(20, random_state=9), "UTC")
     artifact = course_artifact()
-    swapped = service_with(artifact, "probe:app", server="flask", files={"probe.py": PROBE})
+    probe = {"probe.py": PROBE.format(module=begins.module), **begins.files}
+    swapped = service_with(artifact, "probe:app", server="flask", files=probe)
     try:
         swapped.get("/ready").expect_status(200)
         swapped.get("/probe/lose").expect_status(200)
@@ -275,10 +291,11 @@ def it_serves_another_artifact(predict: str, borderline: Borderline) -> None:
 
 
 @fixture
-def faulty(predict: str, borderline: Borderline) -> Iterator[Service]:
+def faulty(begins: Entry, predict: str, borderline: Borderline) -> Iterator[Service]:
     """The shipped service with the course's artifact, the threshold of the borderline, and a view that fails."""
     artifact = course_artifact(borderline.threshold)
-    running = service_with(artifact, "faulty:app", server="flask", files={"faulty.py": FAULTY})
+    files = {"faulty.py": FAULTY.format(module=begins.module), **begins.files}
+    running = service_with(artifact, "faulty:app", server="flask", files=files)
     yield running
     running.close()
 

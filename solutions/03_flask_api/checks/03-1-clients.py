@@ -4,8 +4,9 @@ from typing import Any
 
 from course import flights
 from course.checks import Question, Service, Unmet, expect, fail, fixture, service
-from course.checks.http.contracts import as_sent, fuzz, route
+from course.checks.http.contracts import Model, as_sent, fuzz, route
 from course.checks.http.course_artifact import measure, service_with
+from course.checks.http.helped_services import entry
 from course.checks.http.messages import Response, get, post
 
 question = Question("Real clients", points=8)
@@ -18,11 +19,26 @@ def november() -> list[dict[str, Any]]:
     return as_sent(flights.planned("2013-11-20").sample(50, random_state=10))
 
 
+SERVERS = ("flask", "gunicorn")
+
+
 @fixture
-def servers() -> dict[str, Service]:
+def judge() -> Model:
+    """The artifact with which the service is judged."""
+    return measure()
+
+
+@fixture
+def shipped(judge: Model) -> dict[str, Service]:
     """The shipped service behind the server for development and the one for production."""
-    judge = measure()
-    return {name: service_with(judge, server=name, timeout=WAIT_S) for name in ("flask", "gunicorn")}
+    return {name: service_with(judge, server=name, timeout=WAIT_S) for name in SERVERS}
+
+
+@fixture
+def servers(judge: Model) -> dict[str, Service]:
+    """The same two if they start and get ready, which the first check minds; else with parts of the course's."""
+    begins = entry(judge, servers=SERVERS, timeout=WAIT_S)
+    return {name: begins.service(judge, server=name, timeout=WAIT_S) for name in SERVERS}
 
 
 @fixture
@@ -42,11 +58,11 @@ def probability(answer: Response) -> float:
 
 @question.check(points=2)
 def fifty_at_once_get_their_own_answers(
-    november: list[dict[str, Any]], servers: dict[str, Service], predict: str
+    november: list[dict[str, Any]], shipped: dict[str, Service], predict: str
 ) -> None:
     """fifty clients at once each get the answer that they get alone, from either server"""
     with question.progress("fifty at once") as step:
-        for name, api in servers.items():
+        for name, api in shipped.items():
             step(name)
             requests = [post(predict, json=flight) for flight in november]
             alone = [probability(answer) for answer in api.many(requests, clients=1)]

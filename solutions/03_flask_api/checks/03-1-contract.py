@@ -179,7 +179,9 @@ def lists_have_bounds_and_places(
     ):
         expect_problem(contract, always, document, what)
     bad = {key: value for key, value in flight.items() if key != "distance"}
-    expect_problem(contract, always, {"flights": [*good[:7], bad, *good[8:]]}, "the eighth", "/7", "distance")
+    expect_problem(
+        contract, always, {"flights": [*good[:7], bad, *good[8:]]}, "the eighth", "/flights/7/distance", "distance"
+    )
 
 
 @question.check(
