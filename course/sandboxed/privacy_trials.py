@@ -40,6 +40,8 @@ def protect(module: str, bookings: pd.DataFrame, purpose: str, key: str, today: 
     folder = _new("protect")
     with _listening() as printed, contextlib.chdir(folder):
         table = function(bookings, purpose, key, today)
+    if isinstance(table, pd.DataFrame) and "passenger" in table:
+        table = table.assign(passenger=[_text(name) for name in table["passenger"]])
     return {"table": table, "printed": printed.getvalue()[:MAX_PRINTED], "files": _files(folder)}
 
 
@@ -48,7 +50,12 @@ def pseudonyms(module: str, addresses: list[str], purpose: str, key: str) -> dic
     function = getattr(importlib.import_module(module), "pseudonym", None)
     if not callable(function):
         return {"absent": "pseudonym"}
-    return {"pseudonyms": [function(address, purpose, key) for address in addresses]}
+    return {"pseudonyms": [_text(function(address, purpose, key)) for address in addresses]}
+
+
+def _text(name: Any) -> Any:
+    """A pseudonym that is a number, as a text."""
+    return str(name) if isinstance(name, int) else name
 
 
 def company(trial: str, tables: dict[str, pd.DataFrame], documents: dict[str, str]) -> None:
