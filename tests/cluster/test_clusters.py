@@ -147,7 +147,7 @@ def test_what_is_hostile_is_refused_and_nothing_is_applied(start, monkeypatch):
 
 def test_a_rollout_to_what_is_hostile_is_refused_too(start, ship):
     live = start()
-    with pytest.raises(CheckFailed, match="keeps an object for ever"):
+    with pytest.raises(CheckFailed, match="keeps an object permanently"):
         live.roll(ship(("{name: settings}\ndata", "{name: settings, finalizers: [example.com/never]}\ndata")))
     assert live.get("/model").json()["version"] == "1"
 

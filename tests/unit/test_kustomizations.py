@@ -188,7 +188,7 @@ def test_what_leads_elsewhere_is_refused_before_it_is_built(ship, monkeypatch, t
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("resources: app.yaml", "is no list of paths"),
+        ("resources: app.yaml", "must be a list of paths"),
         ("- a", "holds no names with values"),
         ("resources: [*a]", "undefined alias"),
         ("resources: [../nothing]", "there is no folder overlays/nothing"),

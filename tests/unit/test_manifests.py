@@ -236,7 +236,7 @@ WRONG = [
     ("valid", ("  selector:\n    matchLabels: {app: late-flights}\n", ""), "spec lacks `selector`", ""),
     ("valid", ("name: settings}", "name: Settings}"), "'Settings' is no name", ""),
     ("valid", ("containerPort: 8000", "containerPort: 80000"), "ports are 1 to 65535", ""),
-    ("valid", ("cpu: 100m", "cpu: a tenth"), "'a tenth' is no amount", "250m"),
+    ("valid", ("cpu: 100m", "cpu: a tenth"), "'a tenth' is not a valid amount", "250m"),
     ("valid", ("maxSurge: 1", "maxSurge: 0"), "no update can go on", "maxSurge"),
     (
         "selectors",
@@ -303,7 +303,7 @@ WRONG = [
     (
         "probes",
         ("httpGet: {path: /ready, port: http}", "tcpSocket: {port: http}"),
-        "an open port is no answer",
+        "an open port does not prove that it answers",
         "httpGet",
     ),
     ("resources", ("            limits: {cpu: 500m, memory: 256Mi}\n", ""), "api has no limits.memory", "leak"),
@@ -462,7 +462,7 @@ HOSTILE = [
         "metadata: {name: settings, namespace: other}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: another}",
         "several namespaces",
     ),
-    ("name: settings}", "name: settings, finalizers: [example.com/never]}", "keeps an object for ever"),
+    ("name: settings}", "name: settings, finalizers: [example.com/never]}", "keeps an object permanently"),
     ("name: settings}", "name: settings, ownerReferences: []}", "owners are set by Kubernetes"),
     (
         "  selector: {app: late-flights}",
@@ -533,8 +533,8 @@ def test_many_small_deployments_are_counted_together(ship):
         ("a: " + "[" + "1," * 30_000 + "]", "too large or too deep"),
         ("a: !!python/object/apply:os.system [id]", "tags (!name) are not allowed"),
         ("kind: a\nkind: b", "'kind' appears twice"),
-        ("- a\n- b", "this is no object of Kubernetes"),
-        ("just text", "this is no object of Kubernetes"),
+        ("- a\n- b", "this is not an object of Kubernetes"),
+        ("just text", "this is not an object of Kubernetes"),
         ("a: b: c", "line 1"),
     ],
 )
@@ -709,12 +709,12 @@ def test_a_document_with_many_faults_is_left_out_and_the_others_are_read(shipped
     app = manifests("k8s")
     assert [one.kind for one in app.resources] == ["B", "C"]
     assert [one.file for one in app.unreadable] == ["a.yaml", ""]
-    assert "b.yaml line 1: this is no object of Kubernetes" in str(app.unreadable[1])
+    assert "b.yaml line 1: this is not an object of Kubernetes" in str(app.unreadable[1])
 
 
 def test_where_nothing_can_be_read_the_question_shows_that_once(shipped):
     (shipped / "one.yaml").write_text("- a list\n")
-    with pytest.raises(Unmet, match="this is no object of Kubernetes") as caught:
+    with pytest.raises(Unmet, match="this is not an object of Kubernetes") as caught:
         manifests("one.yaml").expect("valid")
     assert caught.value.title == "the manifests can be read"
 

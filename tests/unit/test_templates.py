@@ -67,7 +67,7 @@ def test_what_charts_use_is_rendered_as_helm_does(source, made):
         ("{{ if .Values.on }}a", "this has no end"),
         ("a {{ end }}", "there is no if"),
         ("a {{ .Values.name", "has no end"),
-        ("{{ .Values.name | quot }}", "quot is no function that is known here"),
+        ("{{ .Values.name | quot }}", "quot is not a function that is known here"),
         ('{{ include "fulle" . }}', "no template 'fulle' is defined; there are: full"),
         ('{{ required "say a name" .Values.none }}', "say a name"),
         ("{{ $y }}", "there is no variable $y"),

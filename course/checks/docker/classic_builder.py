@@ -84,13 +84,19 @@ def _words(one: Instruction, state: _State, made: ClassicDockerfile, sent: Colle
         yield f"FROM {one.rest}"
     elif one.name == "RUN" and (one.heredocs or one.flags):
         yield from _run(one, state, made)
-    elif one.name in ("COPY", "ADD") and (one.heredocs or set(_names(one)) - {"from", "chown"}):
+    elif one.name in ("COPY", "ADD") and (one.heredocs or set(_names(one)) - {"from", "chown"} or _into_dot(one)):
         yield from _copy(one, state, made, sent)
     elif one.name == "HEALTHCHECK" and "start-interval" in _names(one):  # newer than this builder
         known = [flag for flag in one.flags if not flag.startswith("--start-interval")]
         yield " ".join(["HEALTHCHECK", *known, one.rest])
     else:
         yield one.raw
+
+
+def _into_dot(one: Instruction) -> bool:
+    """Whether several files are copied into ".", which this builder takes only as "./"."""
+    named, target = one.paths
+    return len(named) > 1 and target in (".", "..")
 
 
 def _names(one: Instruction) -> list[str]:
@@ -138,6 +144,7 @@ def _copy(one: Instruction, state: _State, made: ClassicDockerfile, sent: Collec
         _refuse(one, f"{one.name} --{sorted(extra)[0]}", "name what is to be copied, one COPY for each folder")
     named, target = one.paths
     sources = list(named)
+    target += "/" * _into_dot(one)
     options = " ".join(flag for flag in one.flags if flag.split("=")[0] in ("--from", "--chown"))
     for place, document in enumerate(one.heredocs):
         body = document.body if document.quoted else expand_all(document.body, state.variables)

@@ -15,6 +15,7 @@ from course.checks.docker.simple_commands import base_name, is_shell, pipelines_
 from course.checks.files.secret_detection import is_secret_name, secret_in
 
 _SUBSTITUTED = re.compile(r"\b(?:ba|da|z)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b")
+_NEVER_FAILS = re.compile(r"(?:\|\||;) *(?:true|:|exit 0) *$")
 _FETCHES = re.compile(r"\b(?:curl|wget)\b")
 _APT = re.compile(r"apt(?:-get)?")
 _APT_COMMANDS = (
@@ -116,7 +117,7 @@ def exec_form(dockerfile: Dockerfile) -> list[Finding]:
 def _shell_form(one: Instruction, first: Instruction, hint: str) -> tuple[str, str]:
     """Why the shell form of an instruction is refused, and a hint."""
     if one.rest.startswith("["):
-        reason = "it is no list in JSON, so a shell gets it as text"
+        reason = "it is not a JSON list, so a shell gets it as text"
         if "'" in one.rest and '"' not in one.rest:
             reason = "single quotes make it text for a shell, not a list"
         return reason, hint
@@ -136,6 +137,11 @@ def health_check(dockerfile: Dockerfile) -> list[Finding]:
         return named("health check", [Finding(None, "there is no HEALTHCHECK in the final stage", hint)])
     if one.rest.strip().upper() == "NONE":
         return named("health check", [one.finding("HEALTHCHECK NONE turns it off", hint)])
+    words = one.words or ()
+    text = (shell_script(words) or "") if words else one.rest
+    if _NEVER_FAILS.search(text):
+        reason = "it ends with status 0 whatever the service answers, so it cannot fail"
+        return named("health check", [one.finding(reason, "a health check must end with another status on failure")])
     return []
 
 

@@ -167,7 +167,7 @@ def _bases(engine: EngineSession, dockerfile: dockerfiles.Dockerfile) -> dict[st
             except engines.TROUBLE:
                 not_graded_here(f"the base image {name} is not here and cannot be fetched")
         if SESSION_LABEL in ((found.get("Config") or {}).get("Labels") or {}):
-            raise Unmet(TITLE, f"{where}: that is no public image")
+            raise Unmet(TITLE, f"{where}: that is not a public image")
     stage = dockerfile.final
     while stage.parent:
         stage = stage.parent

@@ -43,11 +43,11 @@ def split(name: str) -> tuple[str, str, str]:
     """Repository, tag and digest of an image's name; each empty where it has none.
 
     Raises:
-        ValueError: it is no name of an image.
+        ValueError: it is not the name of an image.
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise ValueError(f"{name[:100]!r} is no name of an image")
+        raise ValueError(f"{name[:100]!r} is not the name of an image")
     return match["repository"], match["tag"] or "", match["digest"] or ""
 
 

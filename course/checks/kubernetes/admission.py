@@ -52,7 +52,7 @@ _POD_FIELDS = {
     "dnsConfig": "asks another name server",
 }
 _META = {
-    "finalizers": "a finalizer that nobody takes away keeps an object for ever",
+    "finalizers": "a finalizer that nobody takes away keeps an object permanently",
     "ownerReferences": "owners are set by Kubernetes",
     "generateName": "an object is named by `name`",
     "deletionTimestamp": "only Kubernetes sets it",
@@ -160,7 +160,7 @@ def _deployment(one: Resource) -> list[Finding]:
     found = []
     replicas = one.get("spec.replicas", 1)
     if not isinstance(replicas, int) or isinstance(replicas, bool):
-        found.append(one.finding("spec.replicas", "replicas is no whole number"))
+        found.append(one.finding("spec.replicas", "replicas must be a whole number"))
     elif replicas > MAX_REPLICAS:
         reason = f"{replicas} pods are too many here, where {MAX_REPLICAS} of one Deployment are the most"
         found.append(one.finding("spec.replicas", reason))

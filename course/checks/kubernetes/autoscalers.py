@@ -22,21 +22,31 @@ _seen: dict[str, Scaling] = {}
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an autoscaler asks for: the numbers of pods, and how busy they should be, in per cent of their requests."""
+    """What an autoscaler asks for: the numbers of pods, and how busy they should be, in per cent of their requests.
+
+    `others` names what it also scales by, besides processor time as a share of the requests.
+    """
 
     least: Any
     most: Any
     busy: Any
+    others: tuple[str, ...] = ()
 
 
 def bounds(scaler: Resource) -> Bounds:
     """The bounds and the target for processor time, of `autoscaling/v1` and of `autoscaling/v2`."""
     least, most = scaler.get("spec.minReplicas", 1), scaler.get("spec.maxReplicas")
     busy = scaler.get("spec.targetCPUUtilizationPercentage")
+    others = []
     for path, metric in scaler.items("spec.metrics"):
-        if metric.get("type") == "Resource" and scaler.get((*path, "resource", "name")) == "cpu":
-            busy = scaler.get((*path, "resource", "target", "averageUtilization"))
-    return Bounds(least, most, busy)
+        kind = metric.get("type")
+        source = {"Resource": "resource", "ContainerResource": "containerResource"}.get(str(kind), "")
+        share = scaler.get((*path, source, "target", "averageUtilization"))
+        if source and scaler.get((*path, source, "name")) == "cpu" and share is not None:
+            busy = share
+        else:
+            others.append(f"{kind} {scaler.get((*path, source, 'name')) or ''}".strip())
+    return Bounds(least, most, busy, tuple(others))
 
 
 @dataclass

@@ -42,7 +42,7 @@ def image_to_run(name: str, images: Mapping[str, str | Image]) -> str:
     try:
         repository, tag, _ = registries.split(name)
     except ValueError:
-        fail(f"{name[:80]!r} is no name of an image", hint="image: repository:tag")
+        fail(f"{name[:80]!r} is not the name of an image", hint="image: repository:tag")
     short = repository.rpartition("/")[2]
     chosen = images.get(f"{short}:{tag}" if tag else short, images.get(short))
     if chosen is None:

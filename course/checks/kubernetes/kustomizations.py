@@ -29,6 +29,8 @@ MAX_BYTES = 1 << 20
 TIMEOUT_S = 30.0
 OLDEST_KUBECTL = (1, 22)  # its Kustomize is 4.2; `labels` came with 4.1
 _PATHS = ("resources", "bases", "components")  # lists of files or folders
+# what kubectl puts before an error: a time, the process, and a place in its source
+_LOG_PREFIX = re.compile(r"^[EF]\d{4} [0-9:.]+ +\d+ \S+\] ")
 _FILES = ("patchesStrategicMerge", "crds", "configurations")  # lists of files
 # what runs programs, or fetches
 _REFUSED = (
@@ -69,6 +71,7 @@ def build(name: str) -> str:
         built = top / "built.yaml"
         if not done.ok or not built.is_file():
             message = " ".join(done.output.replace(str(top), "").split())[-400:]
+            message = _LOG_PREFIX.sub("", message)
             reason = f"Kustomize was not done after {TIMEOUT_S:g} seconds" if done.timed_out else "Kustomize refuses it"
             raise Unmet(TITLE, reason, actual=message or None, hint=f"kubectl kustomize {name} prints the same")
         if built.stat().st_size > reading.MAX_DOCUMENT_BYTES:
@@ -133,7 +136,7 @@ def _texts(value: Any, where: str) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise Unmet(TITLE, f"{where} is no list of paths", hint="lines that begin with `- `")
+        raise Unmet(TITLE, f"{where} must be a list of paths", hint="lines that begin with `- `")
     return value
 
 

@@ -198,7 +198,7 @@ def probes(app: Application) -> list[Finding]:
             if not isinstance(get, dict):
                 if isinstance(probe.get("exec"), dict) and _asks(probe["exec"].get("command"), fitting):
                     continue
-                reason = f"the {key} does not ask {' or '.join(fitting)}: an open port is no answer"
+                reason = f"the {key} does not ask {' or '.join(fitting)}: an open port does not prove that it answers"
                 found.append(one.finding(where, reason, "httpGet asks an endpoint over HTTP"))
                 continue
             path = str(get.get("path", "/")).partition("?")[0].partition("#")[0]

@@ -215,13 +215,13 @@ def read(source: str, name: str) -> Iterator[Resource]:
         where = f"{name} line {node.start_mark.line + 1}"
         if not isinstance(data, dict):
             hint = "an object begins with apiVersion:, kind: and metadata:; the line --- ends one"
-            raise Unmet(TITLE, f"{where}: this is no object of Kubernetes", hint=hint)
+            raise Unmet(TITLE, f"{where}: this is not an object of Kubernetes", hint=hint)
         for part, content in _unfolded(node, data):
             if content is None:
                 continue
             if not isinstance(content, dict):
                 where = f"{name} line {part.start_mark.line + 1}"
-                raise Unmet(TITLE, f"{where}: this is no object of Kubernetes", hint="items: lists whole objects")
+                raise Unmet(TITLE, f"{where}: this is not an object of Kubernetes", hint="items: lists whole objects")
             places: dict[Path, int] = {}
             _note(part, (), places)
             yield Resource(_plain(content), name, places, lines)

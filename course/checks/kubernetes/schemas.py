@@ -303,7 +303,7 @@ def _beyond(one: Resource) -> list[Finding]:
     if not name:
         found.append(one.finding("metadata", f"{one.kind} has no name", "metadata: {name: …}"))
     elif not (_LABEL if one.kind == "Service" else _SUBDOMAIN).fullmatch(str(name)):
-        reason = f"{str(name)[:60]!r} is no name: small letters, digits and -, 63 at most"
+        reason = f"{str(name)[:60]!r} is not a valid name: small letters, digits and -, 63 at most"
         found.append(one.finding("metadata.name", reason))
     pods = one.in_template("metadata", "labels") if one.template else None
     for path in filter(None, [("metadata", "labels"), ("spec", "selector", "matchLabels"), pods]):
@@ -314,7 +314,9 @@ def _beyond(one: Resource) -> list[Finding]:
     if one.kind in ("ConfigMap", "Secret"):
         for key in one.mapping("data"):
             if not _CONFIG_KEY.fullmatch(key):
-                found.append(one.finding(("data", key), f"{key[:60]!r} is no key: letters, digits, -, _ and . only"))
+                found.append(
+                    one.finding(("data", key), f"{key[:60]!r} is not a valid key: letters, digits, -, _ and . only")
+                )
     found += [finding for path, ports in _ports(one) for finding in _port(one, path, ports)]
     for container in one.all_containers:
         found += _amounts(one, container.path, container.data)
@@ -343,13 +345,13 @@ def _port(one: Resource, path: Path, port: Mapping[str, Any]) -> list[Finding]:
             found.append(one.finding((*path, key), f"{key} is {value}, and ports are 1 to 65535"))
         if key == "targetPort" and isinstance(value, str) and not _PORT_NAME.fullmatch(value):
             hint = "a number stands without quotes" if value.isdigit() else None
-            found.append(one.finding((*path, key), f"{value[:60]!r} is no name of a port", hint))
+            found.append(one.finding((*path, key), f"{value[:60]!r} is not a valid name of a port", hint))
     name = port.get("name")
     # a container's names are bound to 15 characters, a Service's to the 63 of a label
     fits = _LABEL if one.kind == "Service" else _PORT_NAME
     if isinstance(name, str) and not fits.fullmatch(name):
         most = 15 if fits is _PORT_NAME else 63
-        reason = f"{name[:60]!r} is no name of a port: small letters, digits and -, {most} at most"
+        reason = f"{name[:60]!r} is not a valid name of a port: small letters, digits and -, {most} at most"
         found.append(one.finding((*path, "name"), reason))
     return found
 
@@ -362,7 +364,7 @@ def _amounts(one: Resource, path: Path, container: Mapping[str, Any]) -> list[Fi
             amount = quantity(value)
             if amount is None:
                 hint = "250m is a quarter of a processor, 256Mi are 256 mebibytes"
-                found.append(one.finding((*where, key), f"{str(value)[:40]!r} is no amount", hint))
+                found.append(one.finding((*where, key), f"{str(value)[:40]!r} is not a valid amount", hint))
             elif amount < 0:
                 found.append(one.finding((*where, key), f"{value} is less than nothing"))
     return found

@@ -279,7 +279,7 @@ class _Rendering:
         if word == "include":
             return self._include(arguments + piped, action), tokens
         if word not in FUNCTIONS:
-            raise TemplateError(action, f"{word} is no function that is known here")
+            raise TemplateError(action, f"{word} is not a function that is known here")
         try:
             return _bounded(FUNCTIONS[word](*arguments, *piped), action), tokens
         except TemplateError:
@@ -341,7 +341,7 @@ def _unquoted(text: str, action: str) -> str:
     try:
         return str(json.loads(text))
     except ValueError:
-        raise TemplateError(action, f"{text[:30]} is no text") from None
+        raise TemplateError(action, f"{text[:30]} is not a text") from None
 
 
 def _bounded(value: Any, action: str) -> Any:

@@ -64,7 +64,7 @@ def pins(
             continue
         if not line:
             continue
-        hint = "one package a line, such as tzdata==2025.2; what is no package goes behind a #"
+        hint = "one package a line, such as tzdata==2025.2; put everything else behind a #"
         try:
             need = _read(line)
         except InvalidRequirement:

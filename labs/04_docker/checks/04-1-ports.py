@@ -50,7 +50,7 @@ def a_door_to_all_addresses_is_found(ports: Module) -> None:
 
 @question.check(points=1)
 def what_only_this_machine_reaches_is_left_out(ports: Module) -> None:
-    """what only this machine reaches, or nobody, is left out"""
+    """ports that only this machine reaches, or nobody, are left out"""
     admin = attrs({"8000/tcp": ["127.0.0.1"], "9000/tcp": None, "9100/tcp": ["0.0.0.0"]})
     said = 'port 8000 on "127.0.0.1", port 9000 without a door, and port 9100 on "0.0.0.0"'
     expect_reachable(ports, admin, ["9100/tcp"], said)
@@ -60,7 +60,7 @@ def what_only_this_machine_reaches_is_left_out(ports: Module) -> None:
 
 @question.check(points=1)
 def a_stopped_container_has_no_door(ports: Module) -> None:
-    """a stopped container has no open door, whatever was asked for"""
+    """a stopped container has no open port, whatever was requested"""
     hint = "PortBindings says what was asked for; which part says what is?"
     expect_reachable(ports, attrs({"8000/tcp": ["0.0.0.0"]}), ["8000/tcp"], "a container that runs", hint)
     old = attrs({"8000/tcp": ["0.0.0.0"]}, running=False)

@@ -30,7 +30,7 @@ def short_names_are_filled_in(references: Module) -> None:
 
 @question.check(points=2)
 def a_registry_is_told_from_a_repository(references: Module) -> None:
-    """a registry is told from a repository, with its port"""
+    """a registry is distinguished from a repository, with its port"""
     expect_parts(references, "ghcr.io/late/board:2", "ghcr.io", "late/board", "2")
     expect_parts(references, "localhost:5000/board", "localhost:5000", "board", "latest")
     expect_parts(references, "registry:5000/late/board:1.0.0", "registry:5000", "late/board", "1.0.0")
@@ -38,6 +38,6 @@ def a_registry_is_told_from_a_repository(references: Module) -> None:
 
 @question.check(points=1)
 def a_digest_is_kept(references: Module) -> None:
-    """a digest is kept, and no tag invented beside it"""
+    """a digest is kept, and no tag is added to it"""
     expect_parts(references, f"python@{DIGEST}", "docker.io", "library/python", None, DIGEST)
     expect_parts(references, f"python:3.11-slim@{DIGEST}", "docker.io", "library/python", "3.11-slim", DIGEST)

@@ -67,7 +67,7 @@ def the_data_are_found_from_anywhere() -> None:
 
 @question.check(points=1)
 def an_unknown_airport_ends_it() -> None:
-    """an airport that it does not know ends it at the start, with a message that says so"""
+    """an unknown airport ends it at the start, with a message that names the setting and the value"""
     api = board("flask", BOARD_ORIGIN="ZZZ")
     try:
         api.start()

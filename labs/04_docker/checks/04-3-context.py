@@ -82,11 +82,11 @@ def it_is_not_root(image: Context, made: Container | None) -> None:
 
 @question.check(points=1)
 def its_user_is_a_number(image: Context, made: Container | None) -> None:
-    """its user is a number, as Kubernetes asks for"""
+    """its user is a number, as Kubernetes requires"""
     image.expect("numeric user")
     user = str(made.image.config.get("User") or "") if made else "0"
     if not user.partition(":")[0].isdigit():
-        fail("the image's user is no number", expected="a number such as 10001", actual=repr(user))
+        fail("the image's user must be a number", expected="a number such as 10001", actual=repr(user))
 
 
 @question.check(points=1)

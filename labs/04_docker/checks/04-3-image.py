@@ -36,7 +36,7 @@ def trained() -> dict[str, Any]:
 
 @question.check(points=2)
 def it_says_its_revision(made: Image) -> None:
-    """it is built, and its label says the revision that the build was given"""
+    """it is built, and its label holds the revision that was given to the build"""
     expect(made.labels.get("org.opencontainers.image.revision"), "the label org.opencontainers.image.revision").equals(
         REVISION, hint="ARG REVISION stands in the last stage, above the LABEL that uses it"
     )

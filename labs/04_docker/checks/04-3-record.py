@@ -72,7 +72,7 @@ def it_says_which_and_how_large(shipped: Module, built_here: Image | None) -> No
 
 @question.check(points=1)
 def it_says_the_digest(shipped: Module) -> None:
-    """it says the digest, which is not the id"""
+    """it holds the digest, which is not the id"""
     expect_part(record_of(shipped), "digest", "sha256:" + "d1" * 32, hint="it stands in RepoDigests, behind the @")
 
 

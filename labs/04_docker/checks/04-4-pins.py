@@ -33,18 +33,19 @@ def a_tag_becomes_its_digest(pins: Module) -> None:
 
 @question.check(points=1, needs=a_tag_becomes_its_digest)
 def without_a_tag_it_is_latest(pins: Module) -> None:
-    """without a tag it is latest, also behind a port"""
+    """without a tag it is latest, including behind a port"""
     expect_pin(pins, "registry.example.com/team/late-flights", f"registry.example.com/team/late-flights@{A}")
     expect_pin(pins, "localhost:5000/late-flights", f"localhost:5000/late-flights@{B}")
 
 
 @question.check(points=1)
 def what_moved_is_found(pins: Module) -> None:
-    """tags that lead to other bytes are found, and no others"""
+    """tags that lead to other bytes are found, sorted, and no others"""
     after = copy.deepcopy(LISTING)
     after["localhost:5000/late-flights"] |= {"1.0": C, "latest": A, "2.0": A}
+    after["late-flights"] = {"stable": C}
     moved = pins.moved(copy.deepcopy(LISTING), after)
     expect(list(moved), "moved(before, after)").equals(
-        ["localhost:5000/late-flights:1.0", "localhost:5000/late-flights:latest"]
+        ["late-flights:stable", "localhost:5000/late-flights:1.0", "localhost:5000/late-flights:latest"]
     )
     expect(list(pins.moved(LISTING, LISTING)), "moved(before, before)").equals([])

@@ -21,4 +21,4 @@ def reached() -> dict[str, bool]:
 
 @question.check()
 def every_hole_has_an_answer(reached: dict[str, bool]) -> None:
-    """every hole has an answer"""
+    """every vulnerability has an answer"""

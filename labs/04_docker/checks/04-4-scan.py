@@ -4,7 +4,7 @@ from typing import Any
 
 from course.checks import Module, Question, expect, fail, fixture, module
 
-question = Question("Known holes", points=4)
+question = Question("Known vulnerabilities", points=4)
 WITHOUT_FIXED = ("package", "version", "id")  # two checks look at the remedy, too
 ALL = (*WITHOUT_FIXED, "fixed")
 
@@ -15,7 +15,7 @@ def shipped() -> Module:
     return module("scan.py")
 
 
-def hole(
+def advisory(
     number: int, package: str, *spans: tuple[str, ...], ecosystem: str = "PyPI", together: bool = False, **more: Any
 ) -> dict[str, Any]:
     """An advisory; a span is (introduced,) or (introduced, fixed)."""
@@ -25,42 +25,46 @@ def hole(
         ranges[0 if together else place]["events"] += [{what: version} for what, version in pairs]
     return {
         "id": f"TEST-{number}",
-        "summary": "a hole",
+        "summary": "a vulnerability",
         "affected": [{"package": {"ecosystem": ecosystem, "name": package}, "ranges": ranges}],
         **more,
     }
 
 
-def holes_of(
+def vulnerabilities_of(
     shipped: Module, installed: dict[str, str], *advisories: dict[str, Any], keys: tuple[str, ...] = WITHOUT_FIXED
 ) -> list[tuple[Any, ...]]:
-    """What scan() returns, of each hole the values of some keys."""
+    """What scan() returns, of each vulnerability the values of some keys."""
     said = shipped.scan([{"name": name, "version": version} for name, version in installed.items()], list(advisories))
-    if not isinstance(said, list) or not all(isinstance(hole, dict) for hole in said):
+    if not isinstance(said, list) or not all(isinstance(entry, dict) for entry in said):
         fail("scan() must return a list of dictionaries", actual=said)
-    return [tuple(hole.get(key) for key in keys) for hole in said]
+    return [tuple(entry.get(key) for key in keys) for entry in said]
 
 
 @question.check(points=1)
 def a_hole_is_found_from_introduced_to_fixed(shipped: Module) -> None:
-    """a hole is found from the version in which it came to the one in which it went"""
-    holes = hole(1, "timetable", ("1.2.0", "1.4.0"))
+    """a vulnerability is found from the version that introduced it to the one that fixed it"""
+    advisories = advisory(1, "timetable", ("1.2.0", "1.4.0"))
     for version, has in {"1.1.9": False, "1.2.0": True, "1.3.7": True, "1.4.0": False, "2.0": False}.items():
         wanted = [("timetable", version, "TEST-1", "1.4.0")] if has else []
         expect(
-            holes_of(shipped, {"timetable": version}, holes, keys=ALL), f"the list of holes of timetable {version}"
+            vulnerabilities_of(shipped, {"timetable": version}, advisories, keys=ALL),
+            f"the list of vulnerabilities of timetable {version}",
         ).equals(wanted)
 
 
 @question.check(points=1)
 def versions_and_names_are_compared_as_pip_does(shipped: Module) -> None:
-    """versions and names are compared as pip does it, and the list is sorted"""
-    holes = [
-        hole(9, "Time_Table.Core", ("0", "2.10.0")),
-        hole(3, "time-table-core", ("0", "2.9.1")),
-        hole(5, "b", ("0",)),
+    """versions and names are compared as pip does, and the list is sorted"""
+    advisories = [
+        advisory(9, "Time_Table.Core", ("0", "2.10.0")),
+        advisory(3, "time-table-core", ("0", "2.9.1")),
+        advisory(5, "b", ("0",)),
     ]
-    expect(holes_of(shipped, {"time.table_core": "2.9.0", "other": "1"}, *holes), "the list of holes").equals(
-        [("time-table-core", "2.9.0", "TEST-3"), ("time-table-core", "2.9.0", "TEST-9")]
-    )
-    expect(holes_of(shipped, {"Time-Table_Core": "2.10.0"}, *holes), "the list of holes of 2.10.0").equals([])
+    expect(
+        vulnerabilities_of(shipped, {"time.table_core": "2.9.0", "other": "1"}, *advisories),
+        "the list of vulnerabilities",
+    ).equals([("time-table-core", "2.9.0", "TEST-3"), ("time-table-core", "2.9.0", "TEST-9")])
+    expect(
+        vulnerabilities_of(shipped, {"Time-Table_Core": "2.10.0"}, *advisories), "the list of vulnerabilities of 2.10.0"
+    ).equals([])

@@ -54,7 +54,7 @@ def expect_verdict(gate: Module, right: str, what: str = "", **state: Any) -> No
 
 @question.check(points=1)
 def complete_is_told_from_progressing(gate: Module) -> None:
-    """complete and progressing are told apart"""
+    """complete and progressing are distinguished"""
     expect_verdict(
         gate, "complete", "all 3 pods are new and ready", wanted=3, there=3, updated=3, available=3, progressing=DONE
     )
@@ -65,7 +65,7 @@ def complete_is_told_from_progressing(gate: Module) -> None:
 
 @question.check(points=1)
 def stalled_is_told_from_progressing(gate: Module) -> None:
-    """stalled and progressing are told apart"""
+    """stalled and progressing are distinguished"""
     expect_verdict(
         gate, "progressing", "2 of 3 pods are new", wanted=3, there=4, updated=2, available=3, progressing=GOING
     )

@@ -41,6 +41,6 @@ def versions_are_counted(measuring: Module) -> None:
 
 @question.check(points=1)
 def both_versions_answer_for_a_while(measuring: Module) -> None:
-    """together() says for how long both versions answered"""
+    """together() returns for how many seconds both versions answered"""
     expect(measuring.together(update, "v2"), "together() during an update").is_close(2.3 - 1.8, abs=1e-6)
     expect(measuring.together(calm, "v2"), "together() before an update").is_close(0.0, abs=1e-9)

@@ -57,7 +57,7 @@ def it_is_v2() -> None:
     """its schema knows the weather, and requires none of it"""
     schema = document(f"{artifact_path()}/schema.json")
     if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
-        fail("schema.json is no schema with properties")
+        fail("schema.json must be a schema with properties")
     missing = NEW - set(schema.get("properties", {}))
     if missing:
         fail(
@@ -70,7 +70,7 @@ def it_is_v2() -> None:
 
 @question.check(points=2)
 def it_is_whole() -> None:
-    """every file of the artifact has the checksum that SHA256SUMS says, and there is no other"""
+    """every file of the artifact has the checksum in SHA256SUMS, and there is no other file"""
     top = artifact_path()
     lines = [line.split(maxsplit=1) for line in text(f"{top}/SHA256SUMS").splitlines() if line.strip()]
     if odd := [line for line in lines if len(line) != 2]:

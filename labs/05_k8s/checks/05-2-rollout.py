@@ -124,7 +124,7 @@ def never_fewer_pods(app: Manifests, update: Update) -> None:
 
 @question.check(points=2)
 def a_pod_goes_gently(app: Manifests, update: Update) -> None:
-    """a pod answers for 2 to 10 seconds after it was told to go, and then has 20 seconds for what is on its way"""
+    """a pod answers for 2 to 10 seconds after its termination begins, and then has 20 seconds to finish its requests"""
     hook = serving(app).get("lifecycle.preStop")
     seen = update.report.pods.shortest_end if update.report is not None else None
     seconds = waits(hook)

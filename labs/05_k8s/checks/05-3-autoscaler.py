@@ -80,11 +80,14 @@ def it_is_valid(shipped: Manifests) -> None:
 
 @question.check(points=2)
 def bounds_and_target(shipped: Manifests, seen: Scaling | None) -> None:
-    """it keeps 2 to 6 pods, at 60 % of what they ask for"""
+    """it keeps 2 to 6 pods, at 60 % of the processor time that they request"""
     asked = bounds(scaler(shipped))
+    if asked.others:
+        hint = "in autoscaling/v2 the target has type: Utilization and averageUtilization, a share of the requests"
+        fail("it must scale by the share of processor time alone", actual=", ".join(asked.others), hint=hint)
     expect(asked.least, "the least number of pods").equals(WANTED.least)
     expect(asked.most, "the largest number of pods").equals(WANTED.most)
-    expect(asked.busy, "the share of the processor time that they ask for, in per cent,").equals(WANTED.busy)
+    expect(asked.busy, "the target, in per cent of the processor time that the pods request,").equals(WANTED.busy)
     if seen is not None and seen.measures:  # a cluster that does not measure pods scales to the least number only
         what = "the number of pods on the cluster, all of them as busy as they can be,"
         expect(max(seen.replicas), what).is_at_least(WANTED.least + 1)

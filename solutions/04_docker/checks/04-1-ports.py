@@ -50,7 +50,7 @@ def a_door_to_all_addresses_is_found(ports: Module) -> None:
 
 @question.check(points=1)
 def what_only_this_machine_reaches_is_left_out(ports: Module) -> None:
-    """what only this machine reaches, or nobody, is left out"""
+    """ports that only this machine reaches, or nobody, are left out"""
     admin = attrs({"8000/tcp": ["127.0.0.1"], "9000/tcp": None, "9100/tcp": ["0.0.0.0"]})
     said = 'port 8000 on "127.0.0.1", port 9000 without a door, and port 9100 on "0.0.0.0"'
     expect_reachable(ports, admin, ["9100/tcp"], said)
@@ -60,7 +60,7 @@ def what_only_this_machine_reaches_is_left_out(ports: Module) -> None:
 
 @question.check(points=1)
 def a_stopped_container_has_no_door(ports: Module) -> None:
-    """a stopped container has no open door, whatever was asked for"""
+    """a stopped container has no open port, whatever was requested"""
     hint = "PortBindings says what was asked for; which part says what is?"
     expect_reachable(ports, attrs({"8000/tcp": ["0.0.0.0"]}), ["8000/tcp"], "a container that runs", hint)
     old = attrs({"8000/tcp": ["0.0.0.0"]}, running=False)
@@ -76,7 +76,7 @@ def a_stopped_container_has_no_door(ports: Module) -> None:
     hint="127.0.0.1 is not the only address that stays inside, 0.0.0.0 not the only one that leads out",
 )
 def other_addresses_count(ports: Module) -> None:
-    """other addresses are told apart just as well"""
+    """other addresses are classified correctly, too"""
     mixed = {"1/tcp": ["::1"], "2/tcp": ["127.0.0.2"], "3/tcp": ["192.168.1.20"], "4/tcp": [""], "5/tcp": ["::"]}
     mixed |= {"6/tcp": ["127.0.0.1", "10.1.2.3"], "7/udp": ["fe80::1"], "8/tcp": []}
     expect_reachable(ports, attrs(mixed), ["3/tcp", "4/tcp", "5/tcp", "6/tcp", "7/udp"], "other addresses")

@@ -30,7 +30,7 @@ def short_names_are_filled_in(references: Module) -> None:
 
 @question.check(points=2)
 def a_registry_is_told_from_a_repository(references: Module) -> None:
-    """a registry is told from a repository, with its port"""
+    """a registry is distinguished from a repository, with its port"""
     expect_parts(references, "ghcr.io/late/board:2", "ghcr.io", "late/board", "2")
     expect_parts(references, "localhost:5000/board", "localhost:5000", "board", "latest")
     expect_parts(references, "registry:5000/late/board:1.0.0", "registry:5000", "late/board", "1.0.0")
@@ -38,7 +38,7 @@ def a_registry_is_told_from_a_repository(references: Module) -> None:
 
 @question.check(points=1)
 def a_digest_is_kept(references: Module) -> None:
-    """a digest is kept, and no tag invented beside it"""
+    """a digest is kept, and no tag is added to it"""
     expect_parts(references, f"python@{DIGEST}", "docker.io", "library/python", None, DIGEST)
     expect_parts(references, f"python:3.11-slim@{DIGEST}", "docker.io", "library/python", "3.11-slim", DIGEST)
 
@@ -53,7 +53,7 @@ def a_digest_is_kept(references: Module) -> None:
     "that are not valid",
 )
 def all_at_once(references: Module) -> None:
-    """rarer names are read, and what is no name is refused"""
+    """less common names are parsed, and invalid names are refused"""
     expect_parts(references, "localhost/board", "localhost", "board", "latest")
     expect_parts(references, "docker.io/python:3.12", "docker.io", "library/python", "3.12")
     expect_parts(references, "docker.io/library/python", "docker.io", "library/python", "latest")
@@ -61,7 +61,9 @@ def all_at_once(references: Module) -> None:
     deep = f"registry.example.com:443/a/b/board:RC1@{DIGEST}"
     expect_parts(references, deep, "registry.example.com:443", "a/b/board", "RC1", DIGEST)
     for bad in ("", "Board:1", "ghcr.io/late/Board", ":1", "ghcr.io/"):
-        references.parse.reply(bad).must_raise("ValueError", f"parse({bad!r})", because="that is no name of an image")
+        references.parse.reply(bad).must_raise(
+            "ValueError", f"parse({bad!r})", because="that is not the name of an image"
+        )
 
 
 ### END HIDDEN TESTS

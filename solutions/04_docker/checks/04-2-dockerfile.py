@@ -155,7 +155,7 @@ def its_log_is_collected(board: Container) -> None:
 
 @question.check(points=1, hidden=True, hint="how long does docker stop take, and with which status does it end?")
 def it_ends_when_it_is_asked_to(web: Context, made: Container | None) -> None:
-    """it ends soon when it is asked to, with status 0"""
+    """it stops soon after SIGTERM, with status 0"""
     image = made.image if made else build(web)
     with contextlib.closing(run(image, port=PORT)) as other:
         other.launch()

@@ -72,7 +72,7 @@ def it_says_which_and_how_large(shipped: Module, built_here: Image | None) -> No
 
 @question.check(points=1)
 def it_says_the_digest(shipped: Module) -> None:
-    """it says the digest, which is not the id"""
+    """it holds the digest, which is not the id"""
     expect_part(record_of(shipped), "digest", "sha256:" + "d1" * 32, hint="it stands in RepoDigests, behind the @")
 
 
@@ -116,9 +116,13 @@ def what_is_not_there_is_none(shipped: Module) -> None:
 def another_base_is_refused(shipped: Module) -> None:
     """another base is refused with a ValueError"""
     expect_part(record_of(shipped, BASE, BASE), "layers", [])
+    again = [*PUSHED["RootFS"]["Layers"], BASE["RootFS"]["Layers"][0]]  # an empty layer, say, which has the same name
+    expect_part(record_of(shipped, PUSHED | {"RootFS": {"Layers": again}}), "layers", again[3:])
     for layers in (
         ["sha256:" + "01" * 32, "sha256:" + "99" * 32],
         [*PUSHED["RootFS"]["Layers"], "sha256:" + "77" * 32],
+        BASE["RootFS"]["Layers"][1:],
+        BASE["RootFS"]["Layers"][::-1],
     ):
         reply = shipped.record.reply(copy.deepcopy(PUSHED), BASE | {"RootFS": {"Layers": layers}})
         reply.must_raise("ValueError", "record()", because="the image is not built on this base")

@@ -21,7 +21,7 @@ def reached() -> dict[str, bool]:
 
 @question.check()
 def every_hole_has_an_answer(reached: dict[str, bool]) -> None:
-    """every hole has an answer"""
+    """every vulnerability has an answer"""
 
 
 ### BEGIN HIDDEN TESTS
@@ -34,7 +34,7 @@ def every_hole_has_an_answer(reached: dict[str, bool]) -> None:
     hint="what can somebody out there send, and what does each of the programs on its way do with it?",
 )
 def the_right_ones_are_reached(reached: dict[str, bool]) -> None:
-    """those that can be reached are told from the others"""
+    """those that can be reached are distinguished from the others"""
     if {advisory for advisory in IDS if reached[advisory]} != {"GHSA-w3h3-4rj7-4ph4", "GHSA-hrfv-mqp8-q5rw"}:
         fail("not all are right")
 

@@ -116,7 +116,7 @@ def pods_that_run(program: Module) -> None:
     hint="while it waits in CrashLoopBackOff, or runs once more, lastState says how it ended",
 )
 def the_last_end_counts(program: Module) -> None:
-    """a container that runs again, or waits to be started again, is not well"""
+    """a container that runs again, or waits to be started again, is not healthy"""
     memory = [pod(container(LOOPS, KILLED, restarts=4)), pod(container(RUNS, KILLED, restarts=1, ready=True))]
     says(program, "memory", *((patient, [], "the last end was for its memory") for patient in memory))
     crashes = [pod(container(LOOPS, FAILED, restarts=2)), pod(container(RUNS, FAILED, restarts=1, ready=True))]
@@ -129,7 +129,7 @@ def the_last_end_counts(program: Module) -> None:
     hint="while it runs once more, its events still say that the liveness probe failed",
 )
 def a_failed_liveness_probe_counts(program: Module) -> None:
-    """a container that runs again after its liveness probe failed is not well"""
+    """a container that runs again after its liveness probe failed is not healthy"""
     probed = pod(container(RUNS, STOPPED, restarts=2, ready=True))
     says(program, "probe", (probed, [REFUSED, NOT_ALIVE], "the liveness probe failed, and it runs again"))
 
@@ -140,7 +140,7 @@ def a_failed_liveness_probe_counts(program: Module) -> None:
     hint="Unhealthy is said of all three probes, and while a container starts it is nothing unusual",
 )
 def only_the_liveness_probe_restarts(program: Module) -> None:
-    """events of readiness and startup probes do not explain an end, and do not make a ready pod ill"""
+    """events of readiness and startup probes do not explain an end, and do not make a ready pod unhealthy"""
     says(
         program, "crash", (pod(container(LOOPS, FAILED, restarts=2)), [REFUSED, NOT_READY], "it crashed while starting")
     )

@@ -123,7 +123,7 @@ def the_key_stands_in_the_secret(app: Manifests) -> None:
 
 @question.check(points=2)
 def probes_ask_what_fits(app: Manifests) -> None:
-    """three probes, and each asks what fits it"""
+    """there are three probes, and each requests the right path"""
     app.expect("probes")
     if not any(container.get("startupProbe") for container in deployment(app).containers):
         hint = "it holds the other two back until the start is done"

@@ -124,7 +124,7 @@ def never_fewer_pods(app: Manifests, update: Update) -> None:
 
 @question.check(points=2)
 def a_pod_goes_gently(app: Manifests, update: Update) -> None:
-    """a pod answers for 2 to 10 seconds after it was told to go, and then has 20 seconds for what is on its way"""
+    """a pod answers for 2 to 10 seconds after its termination begins, and then has 20 seconds to finish its requests"""
     hook = serving(app).get("lifecycle.preStop")
     seen = update.report.pods.shortest_end if update.report is not None else None
     seconds = waits(hook)
@@ -154,7 +154,7 @@ def a_pod_goes_gently(app: Manifests, update: Update) -> None:
     hint="after how many seconds does the Deployment say so, and what is it without the line? How long is a start?",
 )
 def it_says_that_it_has_stalled(app: Manifests) -> None:
-    """it says within a minute that it has stalled, and not on a slow day"""
+    """it reports within a minute that it has stalled, and not on a slow day"""
     expect(deployment(app).get("spec.progressDeadlineSeconds", 600), "progressDeadlineSeconds").is_between(16, 60)
     probe = serving(app).get("startupProbe") or serving(app).get("livenessProbe")
     if isinstance(probe, dict):  # without one, nothing ends a start; another check asks for it
