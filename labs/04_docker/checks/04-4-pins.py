@@ -2,7 +2,7 @@
 
 import copy
 
-from course.checks import Module, Question, expect, fixture, module
+from course.checks import Module, Question, as_list, expect, fixture, module
 
 question = Question("From tags to digests", points=5)
 A, B, C = (f"sha256:{two * 32}" for two in ("aa", "b1", "0c"))
@@ -45,7 +45,7 @@ def what_moved_is_found(pins: Module) -> None:
     after["localhost:5000/late-flights"] |= {"1.0": C, "latest": A, "2.0": A}
     after["late-flights"] = {"stable": C}
     moved = pins.moved(copy.deepcopy(LISTING), after)
-    expect(list(moved), "moved(before, after)").equals(
+    expect(as_list(moved, "moved(before, after)"), "moved(before, after)").equals(
         ["late-flights:stable", "localhost:5000/late-flights:1.0", "localhost:5000/late-flights:latest"]
     )
-    expect(list(pins.moved(LISTING, LISTING)), "moved(before, before)").equals([])
+    expect(as_list(pins.moved(LISTING, LISTING), "moved(before, before)"), "moved(before, before)").equals([])

@@ -60,11 +60,18 @@ def versions_and_names_are_compared_as_pip_does(shipped: Module) -> None:
         advisory(9, "Time_Table.Core", ("0", "2.10.0")),
         advisory(3, "time-table-core", ("0", "2.9.1")),
         advisory(5, "b", ("0",)),
+        advisory(8, "other", ("0", "2")),
     ]
     expect(
         vulnerabilities_of(shipped, {"time.table_core": "2.9.0", "other": "1"}, *advisories),
         "the list of vulnerabilities",
-    ).equals([("time-table-core", "2.9.0", "TEST-3"), ("time-table-core", "2.9.0", "TEST-9")])
+    ).equals(
+        [
+            ("other", "1", "TEST-8"),
+            ("time-table-core", "2.9.0", "TEST-3"),
+            ("time-table-core", "2.9.0", "TEST-9"),
+        ]
+    )
     expect(
         vulnerabilities_of(shipped, {"Time-Table_Core": "2.10.0"}, *advisories), "the list of vulnerabilities of 2.10.0"
     ).equals([])
