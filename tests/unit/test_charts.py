@@ -62,7 +62,7 @@ def test_a_whole_chart_is_rendered_with_its_own_values(shipped):
 
 def test_what_is_wrong_names_the_template_and_the_action(shipped):
     (shipped / "autoscaler.yaml").write_text("{{ .Values.autoscaler.least | nonsense }}")
-    with pytest.raises(CheckFailed, match="nonsense }}: nonsense is no function"):
+    with pytest.raises(CheckFailed, match="nonsense }}: nonsense is not a function"):
         chart(GIVEN).rendered("autumn", {"autoscaler": {"least": 2}}, only="templates/autoscaler.yaml")
 
 

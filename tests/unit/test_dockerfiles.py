@@ -229,6 +229,7 @@ WRONG = [
     ("exec form", changed('CMD ["gunicorn", "--bind", "0.0.0.0:8000", "wsgi:app"]', ""), "what should run?"),
     ("health check", changed("HEALTHCHECK CMD", "LABEL a="), "there is no HEALTHCHECK"),
     ("health check", GOOD + "    HEALTHCHECK NONE\n", "line 11 (HEALTHCHECK NONE)"),
+    ("health check", GOOD + "    HEALTHCHECK CMD curl localhost || true\n", "so it cannot fail"),
     (
         "no secrets",
         changed("USER 1", "ENV DB_PASSWORD=hunter2\n    USER 1"),

@@ -234,7 +234,7 @@ WRONG = [
     ("valid", ("kind: Deployment", "kind: Deploymnt"), "no kind Deploymnt", "is it Deployment?"),
     ("valid", ("LOG_LEVEL: info", "LOG_LEVEL: 3"), "data.LOG_LEVEL is a whole number, and must be text", "quotes"),
     ("valid", ("  selector:\n    matchLabels: {app: late-flights}\n", ""), "spec lacks `selector`", ""),
-    ("valid", ("name: settings}", "name: Settings}"), "'Settings' is no name", ""),
+    ("valid", ("name: settings}", "name: Settings}"), "'Settings' is not a valid name", ""),
     ("valid", ("containerPort: 8000", "containerPort: 80000"), "ports are 1 to 65535", ""),
     ("valid", ("cpu: 100m", "cpu: a tenth"), "'a tenth' is not a valid amount", "250m"),
     ("valid", ("maxSurge: 1", "maxSurge: 0"), "no update can go on", "maxSurge"),
