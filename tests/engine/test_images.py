@@ -114,7 +114,7 @@ def test_words_of_buildkit_are_understood(ship):
     assert image.config["User"] == "7"
 
 
-def test_the_modes_that_a_copy_gives_reach_patterns_and_what_folders_hold(ship):
+def test_the_modes_that_a_copy_gives_reach_patterns_and_what_folders_hold_and_several_files_reach_a_dot(ship):
     dockerfile = f"""
         FROM {BASE}
         WORKDIR /made
@@ -122,6 +122,8 @@ def test_the_modes_that_a_copy_gives_reach_patterns_and_what_folders_hold(ship):
         COPY --chmod=u+x inner/run.sh /other
         COPY --chmod=0700 inner .
         COPY --chmod=0755 . /whole
+        WORKDIR /several
+        COPY app.py server.py .
     """
     more = {"data/a.txt": "a", "data/deep/b.txt": "b", "inner/run.sh": "#!/bin/sh\n"}
     files = build(ship(dockerfile, **more), limits=SHORT).files()
@@ -134,6 +136,7 @@ def test_the_modes_that_a_copy_gives_reach_patterns_and_what_folders_hold(ship):
     }.items() <= modes.items()
     assert {"made/deep/b.txt": 0o444, "other": 0o744, "made/run.sh": 0o700}.items() <= modes.items()
     assert {"whole/data/deep/b.txt": 0o755, "whole/app.py": 0o755}.items() <= modes.items()
+    assert {"several/app.py", "several/server.py"} <= set(files)
 
 
 def test_what_a_step_only_saw_does_not_count(ship):
