@@ -21,6 +21,7 @@ from course.checks.core.loading import FOLDER, load
 from course.labs.source import questions, released_question
 
 from .conftest import LABS, REPOSITORY
+from .live_points import CLUSTER, ENGINE, live_points
 
 PATHS = [path for folder in (lab.folder for lab in LABS) for path in questions(folder)]
 MORE_THAN_COMPILING = 3.0  # a module that only defines its checks takes little longer to load than to compile
@@ -315,3 +316,14 @@ def cheapest(options, business):
     result = ask("05_k8s", "05-3-cost", **{"cost.py": source})
     assert result.score == 0
     assert "expected 125; got 25" in result.to_text()
+
+
+@pytest.mark.parametrize(("name", "calls", "least"), [("04_docker", ENGINE, 45), ("05_k8s", CLUSTER, 35)])
+def test_where_there_is_an_engine_or_a_cluster_it_decides_many_points(name, calls, least):
+    """docs/authoring.md has the table of these points."""
+    folder = REPOSITORY / "solutions" / name
+    points = {path.stem: live_points(path, calls) for path in questions(folder)}
+    assert sum(points.values()) >= least
+    documented = (REPOSITORY / "docs" / "authoring.md").read_text(encoding="utf-8")
+    for question, worth in points.items():
+        assert not worth or f"| `{question}` | {worth:g} |" in documented, question
