@@ -10,7 +10,7 @@ import pytest
 from course.checks.core.expectations import CheckFailed
 from course.checks.http.messages import post
 from course.checks.http.services import Peer, service
-from course.checks.http.telemetry import HANGS, REFUSES, Watched, costs_nothing, watched
+from course.checks.http.telemetry import HANGS, REFUSES, Turn, Waits, Watched, waits, watched
 
 pytest.importorskip("opentelemetry.proto", reason="make extra LAB=06")
 
@@ -22,10 +22,10 @@ APP = """
     URL = os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] + "/v1/traces"
     app = Flask(__name__)
 
-    def send(body, **headers):
+    def send(body, url=URL, **headers):
         headers = {"Content-Type": "application/json", **headers}
         try:
-            urllib.request.urlopen(urllib.request.Request(URL, body, headers), timeout=5).close()
+            urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=5).close()
         except OSError:
             pass
 
@@ -44,9 +44,9 @@ APP = """
         body = asked.get("raw") or json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]})
         for _ in range(asked.get("times", 1)):
             if asked.get("wait"):
-                send(body.encode())
+                send(body.encode(), asked.get('url', URL))
             else:
-                threading.Thread(target=send, args=[body.encode()]).start()
+                threading.Thread(target=send, args=[body.encode(), asked.get('url', URL)]).start()
         return {}
 """
 OWN = "00f067aa0ba902b7"
@@ -141,14 +141,32 @@ def test_silence_is_named_and_waited_for_once(one, monkeypatch):
 
 @pytest.mark.parametrize(("collector", "what"), [(HANGS, "hangs"), (REFUSES, "refuses connections")])
 def test_a_service_that_sends_in_another_thread_does_not_wait(one, collector, what):
-    costs_nothing(one, {"spans": []}, collector, what)
+    waits(one, {"spans": []}, {what: collector}).must_cost_nothing(what)
     (asked,) = one.ask(post("/predict", json={"spans": [{}]}))  # and the collector takes spans again
     assert one.trace(asked).request is not None
 
 
 def test_a_service_that_waits_for_its_collector_is_found_out(one):
+    found = waits(one, {"spans": [], "wait": True}, {"hangs": HANGS})
     with pytest.raises(CheckFailed, match="requests wait for a collector that hangs"):
-        costs_nothing(one, {"spans": [], "wait": True}, HANGS, "hangs")
+        found.must_cost_nothing("hangs")
+
+
+def test_one_slow_request_in_a_hundred_is_noise_and_two_are_not():
+    usual = [0.01] * 50
+    assert not Turn(usual, [0.01] * 99 + [2.0]).waited
+    assert Turn(usual, [0.01] * 98 + [2.0] * 2).waited
+    assert Turn(usual, [0.06] * 100).waited
+    Waits({"hangs": [Turn(usual, [2.0] * 9), Turn(usual, usual)]}).must_cost_nothing("hangs")
+
+
+def test_spans_for_another_address_arrive_and_are_told_apart(one):
+    one.api.post("/predict", json={"spans": []})
+    (asked,) = one.ask(post("/predict", json={"spans": [{}], "url": "http://localhost:4318/v1/traces"}))
+    assert one.trace(asked).request is not None
+    with pytest.raises(CheckFailed, match="an address other than the one in OTEL_EXPORTER_OTLP_ENDPOINT") as failed:
+        one.must_be_addressed()
+    assert "http://localhost:4318/v1/traces" in str(failed.value.actual)
 
 
 def test_a_peer_hears_answers_and_limits_what_it_takes(tmp_path, monkeypatch):

@@ -273,6 +273,10 @@ class Service:
             )
         return heard
 
+    def address(self, name: str) -> str:
+        """The address of a peer, host:port, where the service runs."""
+        return f"127.0.0.1:{self._running().ports.get(name)}"
+
     # the process
 
     def memory(self) -> float:
@@ -434,6 +438,8 @@ class Service:
             seconds = reply.get("seconds")
             if not isinstance(reply.get("ended"), int) and not reply.get("silent") and isinstance(seconds, float):
                 running.seconds = seconds
+                ports = reply.get("ports")
+                running.ports = ports if isinstance(ports, dict) else {}
                 _pool[self._key] = running
                 return running
             code = reply.get("ended")
@@ -508,6 +514,7 @@ class _Running:
 
     def __init__(self, talk: processes.Talk, state: object) -> None:
         self.talk, self.state, self.seconds, self.before = talk, state, 0.0, ""
+        self.ports: dict[str, Any] = {}
 
     def said(self) -> str:
         """What the server printed since the last message was sent."""

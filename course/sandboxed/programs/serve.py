@@ -373,7 +373,8 @@ class Relay:
                 self.turn([client], time.monotonic() + 0.05)
             client.finish("ended")
             if client.buffer:
-                return {"seconds": time.monotonic() - started}
+                ports = {name: peer.port for name, peer in self.peers.items()}
+                return {"seconds": time.monotonic() - started, "ports": ports}
             time.sleep(0.05)
         return {"seconds": time.monotonic() - started, "silent": self.server.poll() is None}
 
