@@ -499,6 +499,20 @@ def prometheus() -> str:
     return _call("promtool", "--version", fix=fix).partition(" (")[0].replace("promtool, version", "promtool")
 
 
+@check("nginx accepts a configuration (for lab 07)", required=False, timeout=30, fix="make extra LAB=07")
+def nginx() -> str:
+    from course import rollouts
+
+    fix = CHECKS["nginx"].fix
+    program = rollouts.nginx()
+    if program is None:
+        raise Unwell("it is neither on the PATH nor in the environment", fix)
+    with tempfile.TemporaryDirectory() as name:
+        Path(name, "nginx.conf").write_text("events {}")
+        _call(*rollouts.command(), "-t", folder=Path(name), fix=fix)
+    return str(program)
+
+
 def examine(subject: Check, *, timeout: float | None = None) -> Diagnosis:
     """Run one check in a process of its own.
 

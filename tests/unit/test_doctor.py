@@ -353,4 +353,4 @@ def test_every_check_is_registered_once_with_a_title_and_a_fix():
     assert len({check.title for check in doctor.CHECKS.values()}) == len(doctor.CHECKS)
     assert all(check.fix and check.title and check.run.__name__ == name for name, check in doctor.CHECKS.items())
     optional = {name for name, check in doctor.CHECKS.items() if not check.required}
-    assert optional == {"extras", "ports", "identity", "container", "cluster", "prometheus"}
+    assert optional == {"extras", "ports", "identity", "container", "cluster", "prometheus", "nginx"}

@@ -418,23 +418,13 @@ class Service:
     def _start(self, state: object) -> _Running:
         while len(_pool) >= MOST_RUNNING:
             _pool.pop(next(iter(_pool))).talk.close()
-        title = f"{self.app} starts with {'gunicorn' if self.server == 'gunicorn' else 'the development server'}"
-        shipped = shipping.folder()
-        module = self.app.partition(":")[0].split(".")[0]
-        if f"{module}.py" not in self._files and not (shipped / f"{module}.py").is_file():
-            hint = f"run the cell that ships {module}.py, and the cells above it"
-            raise Unmet(title, f"there is no {module}.py among the shipped files", hint=hint)
+        title = self._title()
+        self._require(title)
         command = processes.capped([sys.executable, "-I", "-B", str(_PROGRAM), "REQUESTS", "ANSWERS"], 600)
-        talk = processes.Talk(command, timeout=self._start_timeout, readable=[shipped], env=self._environment)
+        talk = processes.Talk(command, timeout=self._start_timeout, readable=self._readable(), env=self._environment)
         running = _Running(talk, state)
-        arguments = self._arguments
-        if arguments is None:
-            arguments = [] if (shipped / "gunicorn.conf.py").is_file() else ["--workers", "2"]
-        message = {"server": self.server, "app": self.app, "folder": str(shipped), "arguments": list(arguments)}
-        message |= {"env": self._addressed(), "probe": _b64(get("/health").raw()), "timeout": self._start_timeout}
-        message |= {"peers": self._peers}
         try:
-            reply = running.exchange({"do": "start", **message}, self._start_timeout + _SLACK_S)
+            reply = running.exchange(self._first_message(), self._start_timeout + _SLACK_S)
             seconds = reply.get("seconds")
             if not isinstance(reply.get("ended"), int) and not reply.get("silent") and isinstance(seconds, float):
                 running.seconds = seconds
@@ -448,10 +438,38 @@ class Service:
             how = str(stopped)
         said = talk.output()
         talk.close()
-        problem = Unmet(title, f"it did not start: {how}", actual=last_lines(said) or None, hint=start_hint(said))
+        problem = self._not_started(title, how, said)
         _failed.clear()
         _failed[self._key] = (state, problem)
         raise problem
+
+    def _title(self) -> str:
+        """The check that fails where it does not start."""
+        return f"{self.app} starts with {'gunicorn' if self.server == 'gunicorn' else 'the development server'}"
+
+    def _require(self, title: str) -> None:
+        """Fail where what starts it is not shipped."""
+        module = self.app.partition(":")[0].split(".")[0]
+        if f"{module}.py" not in self._files and not (shipping.folder() / f"{module}.py").is_file():
+            hint = f"run the cell that ships {module}.py, and the cells above it"
+            raise Unmet(title, f"there is no {module}.py among the shipped files", hint=hint)
+
+    def _readable(self) -> list[Path]:
+        """The folders that it needs to read."""
+        return [shipping.folder()]
+
+    def _first_message(self) -> dict[str, Any]:
+        """What the program is sent first: how to start the server."""
+        shipped, arguments = shipping.folder(), self._arguments
+        if arguments is None:
+            arguments = [] if (shipped / "gunicorn.conf.py").is_file() else ["--workers", "2"]
+        message = {"do": "start", "server": self.server, "app": self.app, "folder": str(shipped)}
+        message |= {"arguments": list(arguments), "env": self._addressed(), "peers": self._peers}
+        return message | {"probe": _b64(get("/health").raw()), "timeout": self._start_timeout}
+
+    def _not_started(self, title: str, how: str, said: str) -> Unmet:
+        """Why it did not start, from how it ended and what it printed."""
+        return Unmet(title, f"it did not start: {how}", actual=last_lines(said) or None, hint=start_hint(said))
 
     def _addressed(self) -> dict[str, str]:
         """The variables that name a peer; the program, which knows its address, puts it in."""

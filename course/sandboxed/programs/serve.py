@@ -148,6 +148,29 @@ class Client:
         return {"raw": base64.b64encode(bytes(self.buffer)).decode(), "seconds": self.seconds, "end": self.end}
 
 
+class Conversation(Client):
+    """One connection for some requests: each is sent when the answer to the one before is there."""
+
+    def __init__(self, port, spec, sends):
+        self.later, self.reports, self.patience = list(sends[1:]), [], spec["timeout"]
+        super().__init__(port, {**spec, "send": sends[0]})
+
+    def finish(self, end):
+        """Note how one ended; go on with the next where the connection stays open."""
+        if self.end is not None:
+            return
+        self.seconds = time.monotonic() - self.started
+        self.reports.append({**self.report(), "end": end})
+        head = bytes(self.buffer).partition(b"\r\n\r\n")[0].lower()
+        if end == "complete" and self.later and self.length != -2 and b"connection: close" not in head:
+            self.data, self.sent, self.buffer, self.length = base64.b64decode(self.later.pop(0)), 0, bytearray(), None
+            self.chunk = len(self.data)
+            self.started = self.next = time.monotonic()
+            self.deadline = self.started + self.patience
+            return
+        super().finish(end)
+
+
 class Call:
     """One connection of the server to a peer: a request that is read, an answer that is written."""
 
@@ -366,6 +389,30 @@ class Relay:
             preexec_fn=lambda: die_with(signal.SIGKILL),
         )
         listener.close()
+        return self.ready(started, probe, timeout)
+
+    def do_proxy(self, command, config, values, probe, timeout, peers):
+        """Start nginx with a configuration in which "${NAME}" becomes a value, a peer's address, or LISTEN, its own."""
+        self.peers = {name: Peer(spec) for name, spec in peers.items()}
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        addresses = {name.upper(): f"127.0.0.1:{peer.port}" for name, peer in self.peers.items()}
+        for name, value in {**values, **addresses, "LISTEN": f"127.0.0.1:{self.port}"}.items():
+            config = config.replace("${" + name + "}", value)
+        Path("nginx.conf").write_text(config)
+        return self.do_restart(command, probe, timeout)
+
+    def do_restart(self, command, probe, timeout):
+        """Start nginx, instead of the one that runs; addresses and backends stay."""
+        self.kill()
+        started = time.monotonic()
+        self.server = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=lambda: die_with(signal.SIGKILL)
+        )
+        return self.ready(started, probe, timeout)
+
+    def ready(self, started, probe, timeout):
+        """Wait until the server answers anything, or ends, or time is up."""
         while time.monotonic() < started + timeout and self.server.poll() is None:
             left = max(0.1, started + timeout - time.monotonic())
             client = Client(self.port, {"send": probe, "timeout": left})
@@ -385,6 +432,17 @@ class Relay:
         if self.server is not None and any(answer["end"] in BROKEN for answer in answers):
             while self.server.poll() is None and time.monotonic() < until:
                 self.turn([], time.monotonic() + 0.02)
+        return {"answers": answers}
+
+    def do_converse(self, client):
+        """Ask one question after the other over one connection, and over a new one where the server closes it."""
+        answers, sends = [], client.pop("sends")
+        while sends:
+            conversation = Conversation(self.port, client, sends)
+            while conversation.end is None:
+                self.turn([conversation], time.monotonic() + STEP_S)
+            answers += conversation.reports
+            sends = sends[len(conversation.reports) :]
         return {"answers": answers}
 
     def do_open(self, clients):
