@@ -141,6 +141,7 @@ def run(
     env: Mapping[str, str] | None = None,
     readable: Sequence[Path] = (),
     stderr: bool = True,
+    pass_fds: Sequence[int] = (),
 ) -> Completed:
     """Run a command of a student's to its end, or to the deadline; then end whatever it left running.
 
@@ -154,6 +155,7 @@ def run(
         env: its environment; a clean one by default.
         readable: further folders that it needs to read.
         stderr: whether what it prints to standard error belongs to its output, or is dropped.
+        pass_fds: file descriptors that it gets under their own numbers.
     """
     tag = uuid.uuid4().hex
     with _scratch() as home, tempfile.TemporaryFile() as output:
@@ -162,6 +164,7 @@ def run(
             cwd=cwd,
             env={**(env or environment(home)), TAG: tag},
             readable=readable,
+            pass_fds=pass_fds,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT if stderr else subprocess.DEVNULL,

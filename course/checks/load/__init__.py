@@ -1,0 +1,1 @@
+"""What measures a service under load: generators of requests, judged on servers whose behaviour is known."""
