@@ -103,7 +103,7 @@ def saturation_is_seen() -> None:
     """a server that takes 40 requests per second shows its knee"""
     run = measured(Behaviour(replicas={"a": 0.025}, at_once=1), [10, 120], 1, timeout=5, target=0.6)
     last = as_number(run.steps[1].get("p99"), "p99")
-    expect(last, "p99 at 120 requests per second").is_at_least(0.9 * percentile(served(run.log), 0.95))
+    expect(last, "p99 at 120 requests per second").is_at_least(1.5)  # 120 take 3 s, and are sent within 1
     calm = as_number(run.steps[0].get("p99"), "p99") <= 0.6 and run.steps[0].get("kept") is True
     expect(run.knee, "the knee").equals(10 if calm else None)
 
