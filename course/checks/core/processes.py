@@ -187,6 +187,7 @@ class Talk:
         timeout: how long one answer may take, in seconds.
         readable: folders that it needs to read.
         env: makes its environment from its private home; a clean one by default.
+        descriptors: further open files that it gets, by the word among `command` that stands for one.
     """
 
     def __init__(
@@ -196,6 +197,7 @@ class Talk:
         timeout: float,
         readable: Sequence[Path] = (),
         env: Callable[[Path], Mapping[str, str]] = environment,
+        descriptors: Mapping[str, int] | None = None,
     ) -> None:
         self.timeout = timeout
         home, tag = Path(tempfile.mkdtemp(prefix="course-")), uuid.uuid4().hex
@@ -204,14 +206,15 @@ class Talk:
         for_child, self._requests = os.pipe()
         self._answers, from_child = os.pipe()
         os.set_blocking(self._requests, False)
-        ends = {"REQUESTS": str(for_child), "ANSWERS": str(from_child)}
+        more = dict(descriptors or {})
+        ends = {"REQUESTS": str(for_child), "ANSWERS": str(from_child)} | {word: str(n) for word, n in more.items()}
         try:
             self.process = start_process(
                 [ends.get(word, word) for word in command],
                 cwd=home,
                 env={**env(home), TAG: tag},
                 readable=readable,
-                pass_fds=(for_child, from_child),
+                pass_fds=(for_child, from_child, *more.values()),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
