@@ -15,6 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 WIDTH, LEFT, ROW, GAP = 960, 30, 74, 12
+SIDE_BY_SIDE = 4  # rooms of one layer in a line
 BLUE, GREY, GREEN, RED = "#1d4f86", "#5a6672", "#2f6b3a", "#9a3b26"
 AUDIENCES = {
     "cli": "everybody",
@@ -89,11 +90,19 @@ def rooms() -> str:
     rows = layers()
     described = "; ".join(f"{name}: {purpose(name)}" for row in rows for name in row)
     words = f"The rooms of the package course, from top to bottom; each imports only rooms below it. {described}"
-    return picture("The rooms of the package course", words, 40 + len(rows) * (ROW + GAP), _rooms(rows))
+    height = 40 + sum(len(_lines(row)) for row in rows) * (ROW + GAP)
+    return picture("The rooms of the package course", words, height, _rooms(rows))
 
 
-def _rooms(rows: list[list[str]]) -> Iterator[str]:
-    for number, row in enumerate(rows):
+def _lines(row: list[str]) -> list[list[str]]:
+    """The rooms of one layer in lines that can be read, as equal as may be."""
+    count = -(-len(row) // SIDE_BY_SIDE)
+    return [row[number * len(row) // count : (number + 1) * len(row) // count] for number in range(count)]
+
+
+def _rooms(layers: list[list[str]]) -> Iterator[str]:
+    rows = [(line, line is lines[-1]) for lines in map(_lines, layers) for line in lines]
+    for number, (row, is_last) in enumerate(rows):
         y = 26 + number * (ROW + GAP)
         width = (WIDTH - 2 * LEFT - GAP * (len(row) - 1)) / len(row)
         for place, name in enumerate(row):
@@ -106,7 +115,7 @@ def _rooms(rows: list[list[str]]) -> Iterator[str]:
                 yield text(x + 400, y + 22, packages, f'font-size="13" fill="{BLUE}"')
             for line, words in enumerate(textwrap.wrap(purpose(name), int(width / 6.6))):
                 yield text(x + 12, y + 40 + 15 * line, words, 'font-size="12"')
-        if number + 1 < len(rows):
+        if is_last and number + 1 < len(rows):  # the arrow leads to the layer below
             yield f'<path d="M{WIDTH - 16} {y + 20}V{y + ROW + GAP + 10}" stroke="{BLUE}" marker-end="url(#head)"/>'
 
 
