@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-WIDTH, LEFT, ROW, GAP = 960, 30, 74, 12
+WIDTH, LEFT, ROW, GAP = 960, 30, 92, 12
 SIDE_BY_SIDE = 4  # rooms of one layer in a line
 BLUE, GREY, GREEN, RED = "#1d4f86", "#5a6672", "#2f6b3a", "#9a3b26"
 AUDIENCES = {
@@ -111,8 +111,8 @@ def _rooms(layers: list[list[str]]) -> Iterator[str]:
             yield text(x + 12, y + 22, name, 'font-size="16" font-weight="bold"')
             if len(row) == 1:
                 yield text(x + 150, y + 22, f"for: {AUDIENCES.get(name, '')}", f'font-size="13" fill="{GREY}"')
-                packages = ", ".join(inner(name))
-                yield text(x + 400, y + 22, packages, f'font-size="13" fill="{BLUE}"')
+                for line, packages in enumerate(textwrap.wrap(", ".join(inner(name)), 68)):
+                    yield text(x + 400, y + 22 + 40 * line, packages, f'font-size="13" fill="{BLUE}"')
             for line, words in enumerate(textwrap.wrap(purpose(name), int(width / 6.6))):
                 yield text(x + 12, y + 40 + 15 * line, words, 'font-size="12"')
         if is_last and number + 1 < len(rows):  # the arrow leads to the layer below
