@@ -6,6 +6,7 @@ All of it runs where student code runs. The folder in which it ran is read back 
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from course.checks.files import reading
 MAX_INDEX_BYTES = 1 << 16
 MAX_ARTIFACT_BYTES = 1 << 20
 SECONDS = 30.0
+_TRACEBACK = "Traceback (most recent call last):\n"
 _SETTINGS = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -58,14 +60,25 @@ class Run:
 
     @property
     def said(self) -> str:
-        """The end of what it printed."""
-        return self.done.output.strip()[-300:]
+        """The end of what it printed; of a traceback, the line of release.py and the error."""
+        output = self.done.output.strip()
+        before, mark, rest = output.partition(_TRACEBACK)
+        if not mark:
+            return output[-300:]
+        ends = [line for line in rest.rpartition(_TRACEBACK)[2].splitlines() if line.strip() and line[0] != " "]
+        place = re.findall(r'release\.py", line (\d+)', rest)[-1:]
+        return "\n".join(filter(None, [before.strip(), *(f"release.py, line {line}:" for line in place), *ends]))[-300:]
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about an error that says it all."""
+        return "this is the place for your code" if "\nNotImplementedError" in self.done.output else None
 
     def must_publish(self, version: str) -> None:
         """Fail unless the version is published and in production, under the digest of what is stored."""
         digest = self.index.get("production")
         if not self.done.ok or digest == model_repository.index()["production"]:
-            fail("make release does not release the sound repository", actual=self.said)
+            fail("make release does not release the sound repository", actual=self.said, hint=self.hint)
         if as_dict(self.index.get("tags"), "tags").get(version) != digest:
             fail("the tag of the version", expected=digest, actual=self.index.get("tags"))
         if self.artifact is None or hashlib.sha256(self.artifact).hexdigest() != digest:
