@@ -102,7 +102,7 @@ class Kept:
         cells: the new source of answer cells, by grade id; all others hold the solution.
         grades: the exact points of grade cells, by grade id; all others must earn everything.
         messages: what the rendered results must say, whatever the white space.
-        costly: true where an image is built or pods are updated for more than some twenty seconds; else left out.
+        costly: true where images, pods or load take more than some twenty seconds; else left out.
     """
 
     lab: Lab
