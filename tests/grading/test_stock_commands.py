@@ -18,6 +18,7 @@ from course.grading.pipeline import submission
 from course.grading.sandbox import policy
 from course.labs import notebooks, release, running, source
 from course.labs.judgement import judge
+from course.labs.runner import Report
 
 LAB = "01_tiny"
 
@@ -89,7 +90,7 @@ def test_nbgrader_autograde_shows_students_neither_notebooks_nor_gradebook_nor_o
 
 def test_a_notebook_that_was_not_restored_has_no_trusted_cell_of_the_students(class_root, resources, monkeypatch):
     ran = []
-    monkeypatch.setattr(stock_commands, "execute", lambda nb, *_, **__: ran.append(nb) or [])
+    monkeypatch.setattr(stock_commands, "execute", lambda nb, *_, **__: ran.append(nb) or Report())
     monkeypatch.setattr(submission, "warm", lambda: "")
     monkeypatch.setenv("COURSE_ZYGOTE", "")
     marks = {"grade": True, "grade_id": "mine", "locked": True, "points": 40, "schema_version": 3, "solution": False}
@@ -111,7 +112,7 @@ def test_a_check_that_breaks_on_a_students_work_alone_is_settled_as_course_grade
         for cell in filter(notebooks.is_graded, notebook.cells):
             data = Displayed(Result("A sum", 40, (broken,)))._repr_mimebundle_()
             cell.outputs = [nbformat.v4.new_output("execute_result", data=data)]
-        return []
+        return Report()
 
     def of_solution(work, wanted):
         assert set(work.assignment.solution) >= {"01_answer.ipynb"}
