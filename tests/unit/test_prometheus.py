@@ -266,3 +266,19 @@ def test_programs_are_found_under_either_name(tmp_path, monkeypatch):
     place.chmod(0o755)
     assert Path(programs.find("alertmanager")) == place
     assert shutil.which("alertmanager") is None
+
+
+def test_a_program_that_breaks_down_by_itself_is_tried_again(tmp_path, monkeypatch):
+    """As Go's programs do, with a dump, where a busy machine gives them no thread; one that only refuses is not."""
+    count = tmp_path / "count"
+    program = tmp_path / "promtool"
+    program.write_text(
+        f'#!/bin/sh\necho x >> {count}\n[ "$(wc -l < {count})" = 1 ] || {{ echo fine; exit "$1"; }}\n'
+        "echo 'SIGABRT: abort'; echo 'goroutine 0 [idle]:'; echo 'rip    0x75'; exit 2\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(programs, "find", lambda name: str(program))
+    assert programs.run("promtool", ["0"], {}).output.strip() == "fine"
+    assert count.read_text() == "x\n" * 2
+    assert programs.run("promtool", ["1"], {}).returncode == 1
+    assert count.read_text() == "x\n" * 3
